@@ -1,0 +1,51 @@
+# The commands of the project. `make` alone lists them.
+
+PYTHON ?= python3
+TOOL := .tool
+UV := $(shell command -v uv 2>/dev/null || echo $(TOOL)/bin/uv)
+RUN := $(UV) run --locked --all-extras
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo serve test test-long test-browser check format bench docs clean
+
+help: ## list the commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+$(TOOL)/bin/uv:
+	@$(PYTHON) -m venv $(TOOL)
+	@$(TOOL)/bin/pip install --quiet --disable-pip-version-check 'uv>=0.5'
+
+.venv/.ready: pyproject.toml uv.lock
+	@if [ ! -x "$(UV)" ]; then $(MAKE) --no-print-directory $(TOOL)/bin/uv; fi
+	@$(UV) sync --quiet --locked --all-extras
+	@touch $@
+
+setup: .venv/.ready ## make the environment (every other command does it by itself)
+
+demo: setup ## see the main job end to end, on a server of its own
+	@$(RUN) purvey demo
+
+serve: setup ## run the server on http://127.0.0.1:8000
+	@$(RUN) purvey serve
+
+test: setup ## run the tests
+	@$(RUN) pytest -n 2 --dist worksteal
+
+check: setup ## format, lint, types, imports
+	@$(RUN) ruff format --check
+	@$(RUN) ruff check
+	@$(RUN) mypy src tests bench
+	@$(RUN) lint-imports
+
+format: setup ## put the sources in shape
+	@$(RUN) ruff format
+	@$(RUN) ruff check --fix
+
+bench: setup ## measure
+	@$(RUN) python -m bench
+
+docs: setup ## print what is generated: docs/states.md
+	@$(RUN) python -m tests.house.print_states
+
+clean: ## remove what the commands have made
+	@rm -rf .venv $(TOOL) .mypy_cache .ruff_cache .pytest_cache .hypothesis

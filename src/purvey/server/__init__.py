@@ -1,0 +1,1 @@
+"""The server: everything behind the wire contract."""
