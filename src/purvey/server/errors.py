@@ -1,0 +1,152 @@
+"""Every error that leaves the server, in one tree.
+
+ProblemError
+├── AuthenticationError     401  no key, or an unknown or revoked one
+├── Forbidden               403  the key may not do this
+├── NotFound                404  unknown, or another account's
+├── MethodNotAllowed        405  the route has other methods
+├── Conflict                409  conflict: the object is in the way of what was asked
+│   ├── NotInDraft          409  not_in_draft: only a draft may be changed so
+│   ├── PublishFailed       409  publish_failed: `actions` says what is missing
+│   ├── InvalidTransition   409  invalid_transition: the order's state does not allow it
+│   ├── AlreadyFulfilled    409  already_fulfilled: with other content
+│   └── LockedField         409  locked_field: fixed since the listing was published
+├── Gone                    410
+│   ├── GrantExpired        410  grant_expired: 48 hours are over
+│   ├── GrantExhausted      410  grant_exhausted: all downloads are used up
+│   ├── GrantRevoked        410  grant_revoked: refunded, or withdrawn by the seller
+│   └── CursorExpired       410  cursor_expired: the event is no longer kept
+├── PayloadTooLarge         413
+├── ValidationError         422  validation_error: `param` and `errors[]` name each field
+│   └── InvalidPrice        422  invalid_price
+├── Unavailable             503  the database is away
+└── InternalError           500  ours to mend
+"""
+
+from purvey.server.kit.problem import (
+    FieldError,
+    InternalError,
+    MethodNotAllowed,
+    NotFound,
+    PayloadTooLarge,
+    ProblemError,
+    Unavailable,
+    ValidationError,
+    invalid,
+)
+
+__all__ = [
+    "AlreadyFulfilled",
+    "AuthenticationError",
+    "Conflict",
+    "CursorExpired",
+    "FieldError",
+    "Forbidden",
+    "Gone",
+    "GrantExhausted",
+    "GrantExpired",
+    "GrantRevoked",
+    "InternalError",
+    "InvalidPrice",
+    "InvalidTransition",
+    "LockedField",
+    "MethodNotAllowed",
+    "NotFound",
+    "NotInDraft",
+    "PayloadTooLarge",
+    "ProblemError",
+    "PublishFailed",
+    "Unavailable",
+    "ValidationError",
+    "invalid",
+    "unknown",
+]
+
+
+class AuthenticationError(ProblemError):
+    """No API key was sent, or it is unknown or revoked."""
+
+    code, status = "authentication_error", 401
+
+
+class Forbidden(ProblemError):
+    """The caller is known and may not do this."""
+
+    code, status = "forbidden", 403
+
+
+class Conflict(ProblemError):
+    """The state of the object is in the way of what was asked."""
+
+    code, status = "conflict", 409
+
+
+class NotInDraft(Conflict):
+    """Only a draft may be changed in this way."""
+
+    code = "not_in_draft"
+
+
+class PublishFailed(Conflict):
+    """The listing cannot be published yet; `actions` lists what is missing, `next` is the first of them."""
+
+    code = "publish_failed"
+
+
+class InvalidTransition(Conflict):
+    """The order's state does not allow the transition; `allowed_statuses` would."""
+
+    code = "invalid_transition"
+
+
+class AlreadyFulfilled(Conflict):
+    """The order was fulfilled with other content before."""
+
+    code = "already_fulfilled"
+
+
+class LockedField(Conflict):
+    """The field was fixed when the listing was published."""
+
+    code = "locked_field"
+
+
+class Gone(ProblemError):
+    """It was there and is no more."""
+
+    code, status = "gone", 410
+
+
+class GrantExpired(Gone):
+    """The grant's time is over (FU-11)."""
+
+    code = "grant_expired"
+
+
+class GrantExhausted(Gone):
+    """The grant's downloads are used up (FU-11)."""
+
+    code = "grant_exhausted"
+
+
+class GrantRevoked(Gone):
+    """Access was withdrawn: by a refund, a lost dispute, or the seller."""
+
+    code = "grant_revoked"
+
+
+class CursorExpired(Gone):
+    """The event that the cursor names is no longer kept."""
+
+    code = "cursor_expired"
+
+
+class InvalidPrice(ValidationError):
+    """The price is not a whole, non-negative number of minor units within the currency's limits."""
+
+    code = "invalid_price"
+
+
+def unknown(noun: str, object_id: str) -> NotFound:
+    """Return the error for an id that this account cannot see, whether it exists elsewhere or not."""
+    return NotFound(f"No {noun} with the id {object_id!r}.")

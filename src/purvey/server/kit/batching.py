@@ -1,0 +1,101 @@
+"""Natural batching: commands that arrive while the previous batch is being written make up the next one.
+
+An idle system waits for nothing: the first command runs at once, alone. Under load a batch is whatever arrived meanwhile.
+A batch that fails is run again one by one, so that one poisoned command harms only itself; an absent database fails it whole.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Hashable, Sequence
+from typing import Generic, TypeVar
+
+from purvey.server.kit.problem import Unavailable
+
+C = TypeVar("C")
+R = TypeVar("R")
+
+
+class Batcher(Generic[C, R]):
+    """Gathers commands into calls of `run`, which returns one result per command, in order.
+
+    Two commands with the same `key` never share a batch, so that `run` may assume that each touches its own rows. At most
+    `lanes` batches are under way at a time, of at most `largest` commands each.
+    """
+
+    def __init__(
+        self,
+        run: Callable[[Sequence[C]], Awaitable[Sequence[R]]],
+        key: Callable[[C], Hashable],
+        *,
+        largest: int = 64,
+        lanes: int = 1,
+    ) -> None:
+        self._run = run
+        self._key = key
+        self._largest = largest
+        self._lanes = lanes
+        self._waiting: list[tuple[C, asyncio.Future[R]]] = []
+        self._busy_lanes = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def submit(self, command: C) -> R:
+        """Run `command` in the next batch and return its result, or raise its own error."""
+        future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+        self._waiting.append((command, future))
+        if self._busy_lanes < self._lanes:
+            self._busy_lanes += 1
+            task = asyncio.create_task(self._drain())
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        # A caller that goes away must not take the others' batch with it.
+        return await future
+
+    async def _drain(self) -> None:
+        try:
+            while self._waiting:
+                await self._write(self._take())
+        finally:
+            # In the very step that saw nothing waiting: who is woken by this batch and submits again must find the lane free.
+            self._busy_lanes -= 1
+
+    def _take(self) -> list[tuple[C, asyncio.Future[R]]]:
+        batch: list[tuple[C, asyncio.Future[R]]] = []
+        left: list[tuple[C, asyncio.Future[R]]] = []
+        keys: set[Hashable] = set()
+        for entry in self._waiting:
+            key = self._key(entry[0])
+            if len(batch) < self._largest and key not in keys:
+                keys.add(key)
+                batch.append(entry)
+            else:
+                left.append(entry)
+        self._waiting = left
+        return batch
+
+    async def _write(self, batch: list[tuple[C, asyncio.Future[R]]]) -> None:
+        try:
+            results = await self._run([command for command, _ in batch])
+            if len(results) != len(batch):
+                raise RuntimeError(f"{len(results)} results came back for {len(batch)} commands")  # noqa: TRY301  # as if `run` had raised
+        except Unavailable as error:
+            # No command is to blame, and 64 of them would each wait for the database in turn.
+            _fail(batch, error)
+            return
+        except Exception as error:  # noqa: BLE001  # handed to the callers, one by one
+            await self._write_singly(batch, error)
+            return
+        for (_, future), result in zip(batch, results, strict=True):
+            if not future.done():
+                future.set_result(result)
+
+    async def _write_singly(self, batch: list[tuple[C, asyncio.Future[R]]], error: Exception) -> None:
+        if len(batch) == 1:
+            _fail(batch, error)
+            return
+        for entry in batch:
+            await self._write([entry])
+
+
+def _fail(batch: Sequence[tuple[C, asyncio.Future[R]]], error: Exception) -> None:
+    for _, future in batch:
+        if not future.done():
+            future.set_exception(error)

@@ -1,0 +1,42 @@
+"""Prefixed random ids, and ULIDs for events.
+
+An id is a prefix that names its kind (`ord_`, `lst_`) and 22 base62 characters, 131 bits of chance. Nothing validates the
+length of an id that it is given.
+"""
+
+import os
+from collections.abc import Callable
+from datetime import datetime
+
+BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+RandomBytes = Callable[[int], bytes]
+
+
+def _digits(number: int, alphabet: str, length: int) -> str:
+    base = len(alphabet)
+    digits = []
+    for _ in range(length):
+        number, digit = divmod(number, base)
+        digits.append(alphabet[digit])
+    return "".join(reversed(digits))
+
+
+class Ids:
+    """Makes ids from a source of random bytes (the operating system's by default)."""
+
+    def __init__(self, random_bytes: RandomBytes = os.urandom) -> None:
+        self.random_bytes = random_bytes
+
+    def new(self, prefix: str) -> str:
+        """Return `prefix` (such as `ord_`) and 22 random base62 characters."""
+        return prefix + _digits(int.from_bytes(self.random_bytes(17)), BASE62, 22)
+
+    def secret(self, prefix: str = "", length: int = 43) -> str:
+        """Return `prefix` and `length` random base62 characters; 43 of them hold 256 bits."""
+        return prefix + _digits(int.from_bytes(self.random_bytes(length)), BASE62, length)
+
+    def ulid(self, prefix: str, at: datetime) -> str:
+        """Return `prefix` and a 26-character ULID: 48 bits of milliseconds since 1970, then 80 random bits."""
+        milliseconds = int(at.timestamp() * 1000)
+        return prefix + _digits(milliseconds << 80 | int.from_bytes(self.random_bytes(10)), CROCKFORD, 26)

@@ -1,0 +1,111 @@
+"""How an exception becomes an answer: always problem details (RFC 9457), never a stack trace."""
+
+from typing import Any
+
+import structlog
+from litestar import Request, Response
+from litestar.enums import ParamType
+from litestar.exceptions import HTTPException
+from litestar.types import ExceptionHandlersMap
+
+from purvey.server.kit.problem import (
+    CONTENT_TYPE,
+    FieldError,
+    InternalError,
+    MethodNotAllowed,
+    NotFound,
+    PayloadTooLarge,
+    ProblemError,
+    Unavailable,
+    ValidationError,
+    invalid,
+)
+from purvey.server.kit.web import body
+from purvey.server.kit.web.faults import sentence
+from purvey.server.kit.web.record import is_head, request_id
+
+log = structlog.get_logger()
+AnyRequest = Request[Any, Any, Any]
+
+
+def handlers() -> ExceptionHandlersMap:
+    """Return the handlers for our own errors, the framework's, and everything else."""
+    return {ProblemError: _problem, HTTPException: _http, Exception: _unforeseen}
+
+
+def answer(problem: ProblemError, headers: dict[str, str] | None = None) -> Response[bytes]:
+    """Return the response that carries `problem`, with the headers that its status asks for."""
+    headers = dict(headers or {})
+    if problem.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    if (retry_after := problem.members.get("retry_after")) is not None:
+        headers["Retry-After"] = str(retry_after)
+    return Response(problem.encode(), status_code=problem.status, headers=headers, media_type=CONTENT_TYPE)
+
+
+def _problem(_: AnyRequest, error: ProblemError) -> Response[bytes]:
+    if error.status >= 500:
+        log.error("request.failed", code=error.code, reason=error.detail)
+    return answer(error)
+
+
+def _http(request: AnyRequest, error: HTTPException) -> Response[bytes]:
+    if error.status_code == 405:
+        return _method_not_allowed(request, error)
+    return answer(_translated(request, error))
+
+
+def _unforeseen(request: AnyRequest, error: Exception) -> Response[bytes]:
+    log.error("request.broke", request_id=request_id(request.scope), exc_info=error)
+    return answer(_internal(request))
+
+
+def _internal(request: AnyRequest) -> InternalError:
+    return InternalError(
+        f"This failed here, through no fault of yours. It is in the log as {request_id(request.scope)}."
+    )
+
+
+def _method_not_allowed(request: AnyRequest, error: HTTPException) -> Response[bytes]:
+    methods = {method.strip() for method in (error.headers or {}).get("allow", "").split(",") if method.strip()}
+    if "GET" in methods:
+        methods.add("HEAD")
+    allow = ", ".join(sorted(methods))
+    return answer(MethodNotAllowed(f"{_asked(request)} is not possible here, only {allow}."), {"Allow": allow})
+
+
+def _asked(request: AnyRequest) -> str:
+    return "HEAD" if is_head(request.scope) else request.method
+
+
+def _translated(request: AnyRequest, error: HTTPException) -> ProblemError:
+    match error.status_code:
+        case 404:
+            return NotFound("There is nothing at this address.")
+        case 413:
+            limit = request.route_handler.resolve_request_max_body_size()
+            return PayloadTooLarge(
+                f"The body has more than {limit} bytes, which is the most that is taken here.", limit=limit
+            )
+        case 400:
+            return _bad_request(request, error)
+        case 503:
+            return Unavailable("The server is busy; try again in a moment.", retry_after=1)
+        case _:
+            log.error("request.broke", request_id=request_id(request.scope), exc_info=error)
+            return _internal(request)
+
+
+def _bad_request(request: AnyRequest, error: HTTPException) -> ProblemError:
+    entries = error.extra if isinstance(error.extra, list) else []
+    if any(entry.get("source") == "body" for entry in entries):
+        return body.refuse({}, body.JsonBody.types.get(request.route_handler.handler_id, Any))
+    found = [_parameter_fault(entry) for entry in entries if entry.get("key")]
+    return invalid(found) if found else ValidationError(f"{error.detail}.")
+
+
+def _parameter_fault(entry: dict[str, Any]) -> FieldError:
+    kind = entry.get("source", ParamType.QUERY)
+    return FieldError(
+        loc=[entry["key"]], msg=f"{sentence(entry['message'])}", type=f"{getattr(kind, 'value', kind)}_parameter"
+    )

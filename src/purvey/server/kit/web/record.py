@@ -1,0 +1,91 @@
+"""What surrounds every request: its ids, HEAD, and one wide log line."""
+
+import re
+import time
+from typing import Any, cast
+
+import structlog
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+from purvey.server.kit.ids import Ids
+
+log = structlog.get_logger()
+
+_SANE = re.compile(rb"[\x21-\x7e][\x20-\x7e]{0,126}[\x21-\x7e]|[\x21-\x7e]")
+_NOTES = "purvey.notes"
+_HEAD = "purvey.head"
+
+
+def note(scope: Scope, **facts: Any) -> None:
+    """Add facts to the request's log line, such as the account's id; never a secret, an address or a path."""
+    _notes(scope).update(facts)
+
+
+def request_id(scope: Scope) -> str:
+    """Return the request's id, as the answer's X-Request-Id has it."""
+    return str(_notes(scope).get("request_id", ""))
+
+
+def is_head(scope: Scope) -> bool:
+    """Return whether the request is a HEAD that is answered by the route's GET, its body left out."""
+    return _HEAD in scope
+
+
+class Record:
+    """Wraps the whole application, errors before routing included.
+
+    Every answer gets `X-Request-Id` and `X-Correlation-Id` (the caller's own if it is 1 to 128 printable ASCII characters,
+    else the request id). The log line names the route's template, never the path: paths of access and checkout links are
+    secrets. HEAD works wherever GET does.
+    """
+
+    def __init__(self, app: ASGIApp, ids: Ids) -> None:
+        self._app = app
+        self._ids = ids
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run one request."""
+        if scope["type"] != ScopeType.HTTP:
+            await self._app(scope, receive, send)
+            return
+        ours = self._ids.new("req_")
+        theirs = _correlation_id(scope) or ours.encode()
+        added = [(b"x-request-id", ours.encode()), (b"x-correlation-id", theirs)]
+        notes = {"request_id": ours, "correlation_id": theirs.decode()}
+        keys = cast("dict[str, Any]", scope)
+        keys[_NOTES] = notes
+        method = str(scope["method"])
+        if head := method == "HEAD":
+            keys["method"] = "GET"
+            keys[_HEAD] = True
+        status: int | None = None
+
+        async def send_with_ids(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], *added]
+            elif head and message["type"] == "http.response.body":
+                message["body"] = b""
+            await send(message)
+
+        started = time.perf_counter()
+        try:
+            await self._app(scope, receive, send_with_ids)
+        finally:
+            duration = round((time.perf_counter() - started) * 1000, 2)
+            route = scope.get("path_template")
+            log.info("request", method=method, route=route, status=status, duration_ms=duration, **notes)
+
+
+def _notes(scope: Scope) -> dict[str, Any]:
+    notes: dict[str, Any] = cast("dict[str, Any]", scope).get(_NOTES, {})
+    return notes
+
+
+def _correlation_id(scope: Scope) -> bytes | None:
+    for name, value in scope["headers"]:
+        if name == b"x-correlation-id":
+            return value if _SANE.fullmatch(value) else None
+    return None

@@ -1,0 +1,163 @@
+"""Every setting of the server, in one frozen object, read from the environment once.
+
+Each is the environment variable `PURVEY_` + its name in capitals. An unknown `PURVEY_` variable stops the start with the nearest
+known one, because a misspelt setting is a setting that silently does not hold.
+"""
+
+import difflib
+from collections.abc import Mapping
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+import msgspec
+import msgspec.inspect
+import msgspec.structs
+
+PREFIX = "PURVEY_"
+CLIENT_SETTINGS = frozenset({"PURVEY_API_KEY", "PURVEY_API_URL", "PURVEY_TEST_DATABASE_URL"})
+"""Variables with our prefix that the client or the tests read; the server leaves them alone."""
+
+Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
+
+
+class SettingsError(Exception):
+    """A setting is wrong; the message names it, says what was wrong and what would be right."""
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The server's settings. Defaults are for a laptop: everything embedded, sandbox payments, loopback only."""
+
+    host: str = "127.0.0.1"
+    """The address to listen on."""
+    port: Port = 8000
+    """The TCP port to listen on."""
+    base_url: str | None = None
+    """Where buyers reach this server, such as https://shop.example; default: http://HOST:PORT."""
+    data_dir: Path = Path("purvey-data")
+    """Where the embedded database, the made secret key and the files live."""
+    database_url: str | None = None
+    """A PostgreSQL 15 or later to use instead of the embedded one."""
+    database_connections: Annotated[int, msgspec.Meta(ge=2, le=500)] = 10
+    """How many connections one process holds at most."""
+    secret_key: str | None = None
+    """Comma-separated keys of 32 characters or more: the first seals, all open. Made and kept when embedded."""
+    payments: Literal["sandbox"] = "sandbox"
+    """The payment provider of every account."""
+    sandbox_public: bool = False
+    """Allows the sandbox on a base URL that strangers can reach: anybody could then "pay" with a test card."""
+    smtp_url: str | None = None
+    """smtp[s]://user:password@host:port; default: the built-in mailbox at /mailbox (sandbox on loopback only)."""
+    mail_from: str = "Purvey <purvey@localhost>"
+    """The sender of every mail."""
+    allow_private_urls: bool = False
+    """Lets webhooks go to private addresses, for local development."""
+    log_format: Literal["pretty", "json"] = "pretty"
+    """How log lines look."""
+
+    @property
+    def url(self) -> str:
+        """The base URL without a trailing slash."""
+        if self.base_url:
+            return self.base_url.rstrip("/")
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
+
+    @property
+    def on_loopback(self) -> bool:
+        """Whether the base URL is reachable from this machine only."""
+        host = urlsplit(self.url).hostname or ""
+        try:
+            return ip_address(host).is_loopback
+        except ValueError:
+            return host == "localhost" or host.endswith(".localhost")
+
+    @property
+    def secret_keys(self) -> tuple[str, ...]:
+        """The secret keys, first the one that seals."""
+        return tuple(part.strip() for part in (self.secret_key or "").split(",") if part.strip())
+
+    @property
+    def has_mailbox(self) -> bool:
+        """Whether mail is kept in the built-in mailbox: no mail server is set, and only this machine can read it."""
+        return self.smtp_url is None and self.on_loopback
+
+
+def read(environment: Mapping[str, str], **given: object) -> Settings:
+    """Read the settings from `environment`; `given` (from the command line) wins where it is not None."""
+    found: dict[str, object] = {
+        name.removeprefix(PREFIX).lower(): value
+        for name, value in environment.items()
+        if name.startswith(PREFIX) and name not in CLIENT_SETTINGS and value != ""
+    }
+    _refuse_unknown(found)
+    found.update({name: value for name, value in given.items() if value is not None})
+    try:
+        settings = msgspec.convert(found, Settings, strict=False, dec_hook=_decode)
+    except msgspec.ValidationError as error:
+        raise SettingsError(_explain(str(error), found)) from None
+    _check(settings)
+    return settings
+
+
+def _refuse_unknown(found: Mapping[str, object]) -> None:
+    known = Settings.__struct_fields__
+    for name in found:
+        if name not in known:
+            nearest = difflib.get_close_matches(name, known, n=1)
+            hint = f" Did you mean {PREFIX}{nearest[0].upper()}?" if nearest else ""
+            raise SettingsError(f"{PREFIX}{name.upper()} is not a setting.{hint}")
+
+
+def _decode(kind: type, value: object) -> object:
+    if kind is Path and isinstance(value, str | Path):
+        return Path(value)
+    raise NotImplementedError
+
+
+def _explain(error: str, found: Mapping[str, object]) -> str:
+    """Turn msgspec's "Expected ... - at `$.port`" into a sentence about PURVEY_PORT."""
+    name = error.partition(" - at `$.")[2].rstrip("`")
+    if name not in found:
+        return error
+    kinds = {field.name: msgspec.inspect.type_info(field.type) for field in msgspec.structs.fields(Settings)}
+    return f"{PREFIX}{name.upper()} must be {_wanted(kinds[name])}, not {str(found[name])!r}."
+
+
+def _wanted(kind: msgspec.inspect.Type) -> str:
+    match kind:
+        case msgspec.inspect.BoolType():
+            return "1 or 0"
+        case msgspec.inspect.IntType():
+            return f"a whole number from {kind.ge} to {kind.le}"
+        case msgspec.inspect.LiteralType():
+            return " or ".join(str(value) for value in kind.values)
+        case _:
+            return "text"
+
+
+def _check(settings: Settings) -> None:
+    if not _is_url(settings.url, "http", "https"):
+        raise SettingsError(
+            f"PURVEY_BASE_URL: {settings.url!r} is no URL. Give http(s)://host, such as https://shop.example."
+        )
+    if settings.smtp_url is not None and not _is_url(settings.smtp_url, "smtp", "smtps"):
+        raise SettingsError("PURVEY_SMTP_URL is no URL of a mail server. Give smtp[s]://user:password@host:port.")
+    if not settings.on_loopback and not settings.sandbox_public:
+        raise SettingsError(
+            f"The sandbox takes no real money, and {settings.url} can be reached by others, who would get your goods for nothing. "
+            "Set PURVEY_SANDBOX_PUBLIC=1 if that is what you want (every page will say test mode)."
+        )
+    if settings.smtp_url is None and not settings.has_mailbox:
+        raise SettingsError(
+            "PURVEY_SMTP_URL is not set: buyers could not be mailed. The built-in mailbox works in the sandbox on loopback only."
+        )
+
+
+def _is_url(url: str, *schemes: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
