@@ -1,0 +1,40 @@
+"""All SQL of grants and their use."""
+
+from datetime import datetime
+
+from purvey.server.access.model import Grant
+from purvey.server.kit.database import Database
+
+_GRANT = "account_id, id, order_id, max_downloads, downloads, created_at, expires_at, revoked_at"
+
+OPEN = """
+WITH counted AS (
+    UPDATE grants SET downloads = downloads + 1
+    WHERE account_id = $1 AND id = $2 AND downloads < max_downloads AND expires_at > $5 AND revoked_at IS NULL
+    RETURNING account_id, id
+)
+INSERT INTO downloads (account_id, id, grant_id, deliverable_id, opened_at, leased_until)
+SELECT account_id, $3, id, $4, $5, $6 FROM counted RETURNING id
+"""
+
+
+async def live(database: Database, account_id: str, order_id: str) -> Grant | None:
+    """Return the order's live grant."""
+    row = await database.row(
+        f"SELECT {_GRANT} FROM grants WHERE account_id = $1 AND order_id = $2 AND revoked_at IS NULL", account_id, order_id
+    )
+    return Grant(**row) if row else None
+
+
+async def by_id(database: Database, grant_id: str) -> Grant | None:
+    """Return the grant, live or not."""
+    row = await database.row(f"SELECT {_GRANT} FROM grants WHERE id = $1", grant_id)
+    return Grant(**row) if row else None
+
+
+async def count(
+    database: Database, grant: Grant, download_id: str, deliverable_id: str, now: datetime, until: datetime
+) -> bool:
+    """Count one download of a grant that allows it still, and note it; return whether it did."""
+    rows = await database.write(OPEN, grant.account_id, grant.id, download_id, deliverable_id, now, until)
+    return bool(rows)

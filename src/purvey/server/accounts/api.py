@@ -1,0 +1,80 @@
+"""Who is asking, and their own account."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+import msgspec
+from litestar import Request, Router, get
+from litestar.connection import ASGIConnection
+from litestar.di import Provide
+from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
+
+from purvey.server.accounts import actions
+from purvey.server.accounts.model import Account, Caller
+from purvey.server.kit.tools import Tools
+from purvey.server.kit.web import SECURITY, Given, note
+
+
+class AccountShape(msgspec.Struct, kw_only=True):
+    """An account: a seller."""
+
+    object: Literal["account"] = "account"
+    id: str
+    email: str
+    name: str
+    currency: str
+    created_at: datetime
+
+
+class Ping(msgspec.Struct, kw_only=True):
+    """The server is there."""
+
+    object: Literal["ping"] = "ping"
+    status: Literal["ok"] = "ok"
+
+
+async def require_key(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+    """Let only a caller with a live API key through. This is a guard, so that it runs before the body is read."""
+    tools: Tools = connection.app.state.tools
+    caller = await actions.authenticate(tools, connection.headers.get("authorization"))
+    connection.scope["user"] = caller
+    note(connection.scope, account_id=caller.account.id, key_id=caller.key_id)
+
+
+def for_sellers(*handlers: HTTPRouteHandler) -> Router:
+    """Return routes that need an API key, and whose handlers may take `account: Given[Account]` and `caller: Given[Caller]`."""
+    return Router(
+        path="/",
+        route_handlers=handlers,
+        guards=[require_key],
+        security=SECURITY,
+        dependencies={"account": Provide(_account), "caller": Provide(_caller)},
+    )
+
+
+# Taking `tools`, which they do not need, puts them after it: Litestar runs independent dependencies in a task group, which is slow.
+async def _caller(request: Request[Caller, Any, Any], tools: Given[Tools]) -> Caller:
+    del tools
+    return request.user
+
+
+async def _account(request: Request[Caller, Any, Any], tools: Given[Tools]) -> Account:
+    del tools
+    return request.user.account
+
+
+@get("/v1/account", tags=["Account"])
+async def get_account(account: Given[Account]) -> AccountShape:
+    """Return the account whose API key was sent."""
+    return AccountShape(
+        id=account.id, email=account.email, name=account.name, currency=account.currency, created_at=account.created_at
+    )
+
+
+@get("/v1/ping", tags=["Account"])
+async def ping() -> Ping:
+    """Say that the server is there. Needs no API key."""
+    return Ping()
+
+
+routes = [for_sellers(get_account), ping]

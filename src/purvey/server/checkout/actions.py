@@ -1,0 +1,102 @@
+"""Starting a checkout, looking at one, and coming back from the payment page."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from purvey.server.checkout import rules, store
+from purvey.server.checkout.model import Checkout
+from purvey.server.checkout.rules import CheckoutOut
+from purvey.server.errors import Conflict, FieldError, invalid, unknown
+from purvey.server.kit.text import check_email
+from purvey.server.kit.tools import Tools
+from purvey.server.listings import actions as listings
+from purvey.server.listings.answers import check_answers
+from purvey.server.orders import actions as orders
+from purvey.server.payments.inbox import Inbox
+from purvey.server.payments.model import Payment, Refused, SessionRequest
+
+FREE = "free"
+"""The provider of what costs nothing: its payments are confirmed by the checkout itself."""
+
+
+async def load(tools: Tools, ids: Sequence[str]) -> dict[str, Checkout]:
+    """Return those of the checkouts that exist."""
+    return await store.by_ids(tools.database, ids)
+
+
+async def read(tools: Tools, checkout_id: str) -> Checkout:
+    """Return one checkout, or raise NotFound."""
+    found = await load(tools, [checkout_id])
+    if not found:
+        raise unknown("checkout", checkout_id)
+    return found[checkout_id]
+
+
+async def start(
+    tools: Tools, inbox: Inbox, listing_id: str, buyer_email: str, answers: dict[str, object]
+) -> CheckoutOut:
+    """Start a checkout; a free one is paid at once. Raises NotFound for a listing not on sale, ValidationError for the answers."""
+    sale = await listings.for_sale(tools, listing_id)
+    email = _checked_email(buyer_email)
+    data = check_answers(sale.checkout_schema, answers)
+    checkout_id = tools.ids.new("chk_")
+    session = SessionRequest(checkout_id, sale.price, sale.currency, sale.name, email)
+    # The session comes first: should the process die here, the provider keeps one that nobody will ever pay.
+    url = await inbox.in_use.start(session) if sale.price else return_url(tools, checkout_id)
+    checkout = rules.new_checkout(sale, checkout_id, url, email, data, tools.clock.now())
+    await store.insert(tools.database, checkout)
+    if not sale.price:
+        await inbox.confirm(_free_payment(checkout))
+        return await show(tools, checkout_id)
+    return rules.checkout_out(checkout, tools.clock.now())
+
+
+async def show(tools: Tools, checkout_id: str) -> CheckoutOut:
+    """Return a checkout as its buyer sees it."""
+    checkout = await read(tools, checkout_id)
+    now = tools.clock.now()
+    shown = rules.checkout_out(checkout, now)
+    if checkout.order_id is None or not rules.shows_access(checkout, now):
+        return shown
+    order = await orders.read(tools, checkout.account_id, checkout.order_id)
+    return msgspec.structs.replace(shown, access_url=orders.access_url(tools, order))
+
+
+async def come_back(tools: Tools, inbox: Inbox, checkout_id: str) -> str | None:
+    """Return the access token of a checkout that was paid, asking the provider when its notice has not come yet; else None.
+
+    The notice and this race for the same idempotent action; whoever comes first makes the order.
+    """
+    checkout = await read(tools, checkout_id)
+    order_id = checkout.order_id or await _confirm(inbox, checkout)
+    if order_id is None:
+        return None
+    order = await orders.read(tools, checkout.account_id, order_id)
+    return tools.keyring.open(order.access_sealed)
+
+
+def return_url(tools: Tools, checkout_id: str) -> str:
+    """Return where the payment page sends the buyer."""
+    return f"{tools.base_url}/checkout/{checkout_id}/return"
+
+
+async def _confirm(inbox: Inbox, checkout: Checkout) -> str | None:
+    payment = await inbox.in_use.find_payment(checkout.id) if checkout.amount else _free_payment(checkout)
+    if payment is None:
+        return None
+    verdict = await inbox.confirm(payment)
+    if isinstance(verdict, Refused):
+        raise Conflict(f"The payment cannot be matched to this checkout: {verdict.reason}.")
+    return verdict.order_id
+
+
+def _free_payment(checkout: Checkout) -> Payment:
+    return Payment(FREE, checkout.id, checkout.id, 0, checkout.currency)
+
+
+def _checked_email(text: str) -> str:
+    try:
+        return check_email(text)
+    except ValueError as error:
+        raise invalid([FieldError(loc=["buyer_email"], msg=str(error), type="email")]) from None

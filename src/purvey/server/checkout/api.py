@@ -1,0 +1,38 @@
+"""The public routes of checkouts: for buyers, and for programs that buy."""
+
+from typing import Any
+
+import msgspec
+from litestar import get, post
+from litestar.params import JSONBody
+
+from purvey.server.checkout import actions
+from purvey.server.checkout.rules import CheckoutOut
+from purvey.server.kit.tools import Tools
+from purvey.server.kit.web import Body, Given, problems
+from purvey.server.payments.inbox import Inbox
+
+
+class NewCheckout(Body):
+    """What a buyer gives: the listing, an e-mail address, and the answers to the listing's checkout schema."""
+
+    listing_id: str
+    buyer_email: str
+    checkout_data: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
+@post("/v1/checkouts", tags=["Checkouts"], responses=problems(_404="No such listing is on sale."))
+async def start_checkout(
+    data: JSONBody[NewCheckout], tools: Given[Tools], inbox: Given[Inbox]
+) -> CheckoutOut:
+    """Start a checkout. Pay at its `url`; a free one is paid already."""
+    return await actions.start(tools, inbox, data.listing_id, data.buyer_email, data.checkout_data)
+
+
+@get("/v1/checkouts/{checkout_id:str}", tags=["Checkouts"], responses=problems(_404="No such checkout."))
+async def read_checkout(checkout_id: str, tools: Given[Tools]) -> CheckoutOut:
+    """Return a checkout: open, paid (then with its order, and for an hour with the access link) or expired."""
+    return await actions.show(tools, checkout_id)
+
+
+routes = [start_checkout, read_checkout]

@@ -1,0 +1,52 @@
+"""Reading the log."""
+
+from purvey.server.errors import FieldError, NotFound, invalid, unknown
+from purvey.server.events import store
+from purvey.server.events.model import Filters, Page
+from purvey.server.kit.tools import Tools
+
+
+async def read_page(
+    tools: Tools,
+    account_id: str,
+    filters: Filters,
+    *,
+    after: str | None,
+    cursor: str | None,
+    newest_first: bool,
+    limit: int,
+) -> Page:
+    """Return the events that follow `after` or `cursor` (event ids; empty means absent), oldest first by default (EV-10).
+
+    Raises ValidationError when both are given, NotFound when the id is not one of this account's events.
+    """
+    start = await _start(tools, account_id, after or None, cursor or None)
+    found = await store.read(
+        tools.database, account_id, filters, start=start, newest_first=newest_first, limit=limit + 1
+    )
+    rows = found[:limit]
+    return Page(
+        bodies=tuple(row["body"] for row in rows),
+        has_more=len(found) > limit,
+        cursor=rows[-1]["id"] if rows else None,
+    )
+
+
+async def read_one(tools: Tools, account_id: str, event_id: str) -> str:
+    """Return one event as stored, or raise NotFound."""
+    body = await store.body_of(tools.database, account_id, event_id)
+    if body is None:
+        raise unknown("event", event_id)
+    return body
+
+
+async def _start(tools: Tools, account_id: str, after: str | None, cursor: str | None) -> int | None:
+    if after and cursor:
+        raise invalid([FieldError(loc=["cursor"], msg="give either `after` or `cursor`, not both", type="conflict")])
+    position = after or cursor
+    if position is None:
+        return None
+    sequence = await store.sequence_of(tools.database, account_id, position)
+    if sequence is None:
+        raise NotFound(f"No event with the id {position!r}.", param="after" if after else "cursor")
+    return sequence

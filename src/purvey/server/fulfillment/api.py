@@ -1,0 +1,78 @@
+"""The routes by which a seller's program brings what it made: `deliver` and `fulfill` are two spellings of one action."""
+
+from typing import Annotated
+
+import msgspec
+from litestar import Router, post
+from litestar.params import JSONBody
+
+from purvey.server.accounts.api import for_sellers
+from purvey.server.accounts.model import Account
+from purvey.server.deliverables.model import Content
+from purvey.server.deliverables.rules import DeliverableIn, check
+from purvey.server.errors import FieldError, invalid
+from purvey.server.fulfillment.actions import Fulfillment
+from purvey.server.fulfillment.model import Deliver
+from purvey.server.kit.tools import Tools
+from purvey.server.kit.web import MIB, Body, Given, problems
+from purvey.server.orders import actions as orders
+from purvey.server.orders.wire import OrderOut
+
+MetadataValue = Annotated[str, msgspec.Meta(max_length=500)]
+Metadata = Annotated[dict[Annotated[str, msgspec.Meta(max_length=40)], MetadataValue], msgspec.Meta(max_length=50)]
+
+
+class Delivery(Body):
+    """What the buyer is to receive, in one of three spellings.
+
+    Flat, `{"type": "text", "value": "..."}` (DF-11); a list, `{"deliverables": [...]}` of up to three (FU-7); or one,
+    `{"deliverable": {...}}`. A body without any of them is an error: nothing is guessed (DF-12).
+    """
+
+    type: str | None = None
+    value: str | None = None
+    token: str | None = None
+    format: str | None = None
+    deliverables: list[DeliverableIn] | None = None
+    deliverable: DeliverableIn | None = None
+    metadata: Metadata | None = None
+
+
+def content_of(delivery: Delivery) -> tuple[Content, ...]:
+    """Return the checked deliverables of a delivery, or raise ValidationError naming the field."""
+    flat = [name for name in ("type", "value", "token", "format") if getattr(delivery, name) is not None]
+    spellings = [name for name in ("deliverables", "deliverable") if getattr(delivery, name) is not None] + flat[:1]
+    if len(spellings) > 1:
+        raise invalid([FieldError(loc=[spellings[1]], msg=f"give either this or `{spellings[0]}`, not both", type="conflict")])
+    if delivery.deliverables is not None:
+        return check(delivery.deliverables, at=("deliverables",), least=1)
+    if delivery.deliverable is not None:
+        return check([delivery.deliverable], at=("deliverable",), numbered=False)
+    one = DeliverableIn(type=delivery.type, value=delivery.value, token=delivery.token, format=delivery.format)
+    return check([one], at=(), numbered=False)
+
+
+@post(
+    ["/v1/orders/{order_id:str}/deliver", "/v1/orders/{order_id:str}/fulfill"],
+    status_code=200,
+    tags=["Orders"],
+    request_max_body_size=4 * MIB,
+    responses=problems(
+        _404="This account has no such order.",
+        _409="The order is not waiting for content (invalid_transition), or was fulfilled with other content (already_fulfilled).",
+    ),
+)
+async def deliver(
+    order_id: str,
+    data: JSONBody[Delivery],
+    tools: Given[Tools],
+    account: Given[Account],
+    fulfillment: Given[Fulfillment],
+) -> OrderOut:
+    """Fulfil an order: the buyer gets the content and a mail, and order.fulfilled is told. The same again changes nothing."""
+    command = Deliver(account.id, order_id, content_of(data), data.metadata)
+    [shown] = await orders.show(tools, [await fulfillment.deliver(command)])
+    return shown
+
+
+routes: list[Router] = [for_sellers(deliver)]

@@ -1,0 +1,9 @@
+"""The kinds of goods, one module each. A new kind is a module and a line here."""
+
+from collections.abc import Mapping
+
+from purvey.server.fulfillment.kinds import generated, static, webhook
+from purvey.server.fulfillment.kinds.kind import Kind
+
+KINDS: Mapping[str, Kind] = {kind.content_type: kind for kind in (static.KIND, generated.KIND, webhook.KIND)}
+"""Content type -> kind."""

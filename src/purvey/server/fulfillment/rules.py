@@ -1,0 +1,158 @@
+"""What follows from a payment or a delivery. Pure: ids and the instant come in through `Draw`."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+import msgspec
+
+from purvey.server.access.model import NewGrant
+from purvey.server.access.rules import new_grant
+from purvey.server.checkout.model import Checkout
+from purvey.server.deliverables.model import NewDeliverable
+from purvey.server.events.model import EventType, NewEvent
+from purvey.server.fulfillment.kinds import KINDS
+from purvey.server.fulfillment.model import Deliver, Transition
+from purvey.server.mail.model import Facts, NewMessage, Template
+from purvey.server.orders import rules as orders
+from purvey.server.orders import wire
+from purvey.server.orders.model import Order, PaymentStatus, Status
+from purvey.server.payments.model import NewNotice, Payment
+
+
+class Draw(msgspec.Struct, frozen=True):
+    """The chance and the time that a transition needs: an id for a prefix, an event's id, and now."""
+
+    new_id: Callable[[str], str]
+    event_id: Callable[[], str]
+    now: datetime
+
+
+class Link(msgspec.Struct, frozen=True):
+    """A fresh access token, as the order keeps it: its hash, and itself sealed."""
+
+    hash: bytes
+    sealed: bytes
+
+
+def paid(
+    checkout: Checkout,
+    payment: Payment,
+    link: Link,
+    notice: NewNotice | None,
+    draw: Draw,
+) -> Transition:
+    """Return the new order of a paid `checkout`, settled as its kind says."""
+    kind = KINDS[checkout.content_type]
+    order = _new_order(checkout, payment, link, draw)
+    sold = [one.id for one in checkout.deliverables] if kind.after_payment is Status.FULFILLED else []
+    settled = orders.settle(order, kind.after_payment, draw.now, deliverables=sold)
+    events = [_event(order, EventType.ORDER_PAID, (), draw)]
+    if settled.status is Status.FULFILLED:
+        events.append(_event(settled, EventType.ORDER_FULFILLED, checkout.deliverables, draw))
+    return Transition(
+        before=None,
+        after=settled,
+        steps=orders.steps(None, [order, settled], "pay", payment.provider),
+        grant=_grant(settled, draw),
+        messages=[_message(settled, kind.mail, draw)] if kind.mail else [],
+        notice=notice,
+        events=events,
+    )
+
+
+def delivered(order: Order, command: Deliver, draw: Draw) -> Transition:
+    """Return the transition that fulfils `order` with what the command brings (DF-16)."""
+    content = [
+        NewDeliverable(order.account_id, draw.new_id("del_"), order.id, item.type, item.value, item.token, item.format)
+        for item in command.content
+    ]
+    settled = orders.settle(order, Status.FULFILLED, draw.now, deliverables=[item.id for item in content])
+    if command.metadata is not None:
+        settled = msgspec.structs.replace(settled, metadata=msgspec.Raw(msgspec.json.encode(command.metadata)))
+    shown = [wire.DeliverableFacts(item.id, item.type) for item in content]
+    return Transition(
+        before=order,
+        after=settled,
+        steps=orders.steps(order, [settled], "deliver", "seller"),
+        content=content,
+        grant=_grant(settled, draw),
+        messages=[_message(settled, Template.READY, draw)],
+        events=[_event(settled, EventType.ORDER_FULFILLED, shown, draw)],
+    )
+
+
+def _new_order(checkout: Checkout, payment: Payment, link: Link, draw: Draw) -> Order:
+    return Order(
+        account_id=checkout.account_id,
+        id=draw.new_id("ord_"),
+        version=1,
+        checkout_id=checkout.id,
+        listing_id=checkout.listing_id,
+        content_type=checkout.content_type,
+        status=Status.PAID,
+        payment_status=PaymentStatus.PAID,
+        buyer_email=checkout.buyer_email,
+        amount=checkout.amount,
+        currency=checkout.currency,
+        checkout_data=checkout.checkout_data,
+        deliverables=(),
+        metadata=msgspec.Raw(b"{}"),
+        listing=checkout.listing,
+        seller=checkout.seller,
+        payment_provider=payment.provider,
+        payment_reference=payment.reference,
+        grant_after=checkout.grant_after,
+        grant_downloads=checkout.grant_downloads,
+        access_hash=link.hash,
+        access_sealed=link.sealed,
+        paid_at=draw.now,
+        created_at=draw.now,
+    )
+
+
+def _grant(order: Order, draw: Draw) -> NewGrant | None:
+    return new_grant(order, draw.new_id("grt_"), draw.now) if order.status is Status.FULFILLED else None
+
+
+def _event(order: Order, kind: EventType, content: Sequence[wire.DeliverableFacts], draw: Draw) -> NewEvent:
+    return NewEvent(
+        account_id=order.account_id,
+        id=draw.event_id(),
+        type=kind,
+        listing_id=order.listing_id,
+        order_id=order.id,
+        data=wire.event_data(order, content),
+    )
+
+
+def _message(order: Order, template: Template, draw: Draw) -> NewMessage:
+    """Return the mail about `order`; it carries no link, only the sealed token that makes one."""
+    listing = msgspec.json.decode(order.listing, type=_Named)
+    seller = msgspec.json.decode(order.seller, type=_Seller)
+    facts = Facts(
+        listing_name=listing.name,
+        amount=order.amount,
+        currency=order.currency,
+        seller_name=seller.name,
+        seller_email=seller.email,
+        order_id=order.id,
+        content_type=order.content_type,
+    )
+    return NewMessage(
+        account_id=order.account_id,
+        id=draw.new_id("msg_"),
+        template=template,
+        order_id=order.id,
+        recipient=order.buyer_email,
+        facts=msgspec.Raw(msgspec.json.encode(facts)),
+        sealed=order.access_sealed,
+    )
+
+
+class _Named(msgspec.Struct):
+    name: str
+
+
+class _Seller(msgspec.Struct):
+    name: str
+    email: str

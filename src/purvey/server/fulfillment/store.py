@@ -1,0 +1,100 @@
+"""The one statement that writes a transition, for one order or for a batch of them."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from purvey.server.fulfillment.model import Transition
+from purvey.server.kit.database import Database
+from purvey.server.orders.model import TABLE, Order
+
+COMMIT = """
+SELECT fulfillment_commit(
+    $1::order_new[], $2::order_change[], $3::order_step[], $4::deliverable_new[],
+    $5::grant_new[], $6::message_new[], $7::notice_new[], $8::event_new[], $9)
+"""
+
+
+async def commit(database: Database, transitions: Sequence[Transition], now: datetime) -> set[str]:
+    """Write the transitions and return the ids of the orders that were really made or changed.
+
+    It is guarded, so that it may run again after a lost connection: the second run changes nothing that the first one did.
+    """
+    by_order = sorted(transitions, key=lambda t: (t.after.account_id, t.after.id))
+    rows = await database.write(
+        COMMIT,
+        [_new(t.after) for t in by_order if t.before is None],
+        [_change(t.before, t.after) for t in by_order if t.before is not None],
+        _tuples(step for t in by_order for step in t.steps),
+        _tuples(content for t in by_order for content in t.content),
+        _tuples(t.grant for t in by_order if t.grant),
+        _tuples(message for t in by_order for message in t.messages),
+        _tuples(t.notice for t in by_order if t.notice),
+        _tuples(event for t in by_order for event in t.events),
+        now,
+        again=True,
+    )
+    return set(rows[0][0])
+
+
+def _tuples(structs: Iterable[msgspec.Struct]) -> list[tuple[Any, ...]]:
+    return [msgspec.structs.astuple(struct) for struct in structs]
+
+
+def _new(order: Order) -> tuple[Any, ...]:
+    """Return the attributes of the SQL type `order_new`, in its order."""
+    return (
+        order.account_id,
+        order.id,
+        order.version,
+        order.checkout_id,
+        order.listing_id,
+        order.content_type,
+        order.status,
+        order.payment_status,
+        order.delivery_status,
+        order.buyer_email,
+        order.amount,
+        order.currency,
+        order.checkout_data,
+        order.deliverables,
+        order.metadata,
+        order.listing,
+        order.seller,
+        order.payment_provider,
+        order.payment_reference,
+        order.grant_after,
+        order.grant_downloads,
+        order.access_hash,
+        order.access_sealed,
+        order.paid_at,
+        order.fulfilled_at,
+        order.handed_off_at,
+        order.created_at,
+    )
+
+
+def _change(before: Order, after: Order) -> tuple[Any, ...]:
+    """Return the attributes of the SQL type `order_change`, in its order: the guard first, then the whole new state."""
+    allowed = TABLE.sources(after.status) if after.status is not before.status else (before.status,)
+    return (
+        after.account_id,
+        after.id,
+        before.version,
+        [status.value for status in allowed],
+        after.status,
+        after.payment_status,
+        after.dispute_status,
+        after.delivery_status,
+        after.buyer_email,
+        after.deliverables,
+        after.delivered_items,
+        after.metadata,
+        after.refund_amount,
+        after.fulfilled_at,
+        after.handed_off_at,
+        after.refunded_at,
+        after.disputed_at,
+    )

@@ -1,0 +1,108 @@
+"""A message to a buyer, from the moment it is decided on until it is sent."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal
+
+import msgspec
+
+
+class Template(StrEnum):
+    """What a message is about."""
+
+    CONFIRMATION = "confirmation"
+    """A generated order was paid: here is the page where the content will be."""
+    READY = "ready"
+    """The content is there. For a static order it is the only mail, and the receipt."""
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """What a message says; stored as JSON with it. `amount` is in minor units of `currency`.
+
+    `open_until` and `opens` are the promise of the grant, where there is one already.
+    """
+
+    listing_name: str
+    amount: int
+    currency: str
+    seller_name: str
+    seller_email: str
+    order_id: str
+    content_type: str
+    open_until: datetime | None = None
+    opens: int | None = None
+
+
+class NewMessage(msgspec.Struct, frozen=True):
+    """A message to queue: the attributes of the SQL type `message_new`, in its order. `sealed` is the access token, sealed."""
+
+    account_id: str
+    id: str
+    template: Template
+    order_id: str
+    recipient: str
+    facts: msgspec.Raw
+    sealed: bytes
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """A message that waits to be sent. `sealed` is the access token, sealed."""
+
+    account_id: str
+    id: str
+    template: Template
+    order_id: str
+    recipient: str
+    facts: Facts
+    sealed: bytes
+
+
+class Accepted(msgspec.Struct, frozen=True):
+    """The transport has taken the message on."""
+
+
+class NotNow(msgspec.Struct, frozen=True):
+    """The message was not taken, and may be another time: a full mailbox, greylisting."""
+
+    error: str
+
+
+class Away(msgspec.Struct, frozen=True):
+    """No message is taken just now: the server does not answer, or does not let us in."""
+
+    error: str
+
+
+class Never(msgspec.Struct, frozen=True):
+    """The message was not taken, and will not be: nobody lives at the recipient's address."""
+
+    error: str
+
+
+Answer = Accepted | NotNow | Away | Never
+"""What a transport says to a message."""
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of attempt number `attempts`: the message's status after it, and when the next attempt is, if there is one.
+
+    `server` says what was learnt about the mail server: that it answered, or that it failed.
+    """
+
+    status: Literal["waiting", "sent", "given_up"]
+    attempts: int
+    server: Literal["answered", "failed"]
+    error: str | None = None
+    sent_at: datetime | None = None
+    next_at: datetime | None = None
+
+
+class Letter(msgspec.Struct, frozen=True, kw_only=True):
+    """A message in the built-in mailbox."""
+
+    message_id: str
+    recipient: str
+    subject: str
+    text: str
+    html: str
+    received_at: datetime

@@ -1,0 +1,109 @@
+"""From a message to the mail that is sent. Pure: the link, the sender and the instant come in as arguments."""
+
+import contextlib
+from datetime import UTC, datetime
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import format_datetime, parseaddr
+from pathlib import Path
+
+import msgspec
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+
+from purvey.server.kit import money
+from purvey.server.kit.text import check_email
+from purvey.server.mail.model import Facts, Message, Template
+from purvey.server.mail.rules import one_line
+
+LONGEST_NAME = 120
+"""Characters of a listing's or a seller's name that a mail shows."""
+
+
+class UnaddressableError(Exception):
+    """No mail can be sent to the address: its domain cannot be written in ASCII."""
+
+
+def read_sender(text: str) -> Address:
+    """Return the sender that a setting such as `Shop <shop@example.com>` names; raise ValueError if it names none."""
+    name, address = parseaddr(text)
+    try:
+        return _address(name, check_email(address))
+    except (ValueError, UnaddressableError) as error:
+        raise ValueError(
+            f"PURVEY_MAIL_FROM: {text!r} is no sender ({error}). Give one such as Shop <shop@example.com>."
+        ) from error
+
+
+def render(message: Message, access_url: str, sender: Address, now: datetime) -> EmailMessage:
+    """Return the mail, as plain text and HTML. Its Message-ID is the message's own, however often it is sent.
+
+    Raises UnaddressableError when nothing can be sent to the recipient's address.
+    """
+    facts = _on_one_line(message.facts)
+    words = {
+        "facts": facts,
+        "url": access_url,
+        "paid": money.display(facts.amount, facts.currency) if facts.amount else "Free",
+        "title": _title(message.template, facts),
+        "open_until": _instant(facts.open_until) if facts.open_until else None,
+    }
+    mail = _envelope(message, facts, sender, now)
+    mail["Subject"] = f"{words['title']}: {facts.listing_name}"
+    mail.set_content(_environment.get_template(f"{message.template}.txt").render(words), cte="quoted-printable")
+    html = _environment.get_template(f"{message.template}.html").render(words)
+    mail.add_alternative(html, subtype="html", cte="quoted-printable")
+    return mail
+
+
+def _envelope(message: Message, facts: Facts, sender: Address, now: datetime) -> EmailMessage:
+    mail = EmailMessage(policy=SMTP)
+    mail["From"] = sender
+    mail["To"] = _address("", message.recipient)
+    with contextlib.suppress(UnaddressableError):
+        mail["Reply-To"] = _address(facts.seller_name, facts.seller_email)
+    mail["Date"] = format_datetime(now.astimezone(UTC))
+    mail["Message-ID"] = f"<{message.id}@{sender.domain}>"
+    mail["Auto-Submitted"] = "auto-generated"
+    # Mail programs fold messages with like subjects into one conversation, and hide the second link; this keeps them apart.
+    mail["X-Entity-Ref-ID"] = message.id
+    return mail
+
+
+def _title(template: Template, facts: Facts) -> str:
+    if template is Template.CONFIRMATION:
+        return "We got your payment" if facts.amount else "We got your order"
+    return "Your order" if facts.content_type == "static" else "Your order is ready"
+
+
+def _on_one_line(facts: Facts) -> Facts:
+    return msgspec.structs.replace(
+        facts,
+        listing_name=one_line(facts.listing_name, LONGEST_NAME),
+        seller_name=one_line(facts.seller_name, LONGEST_NAME),
+    )
+
+
+def _address(name: str, address: str) -> Address:
+    """Return the address with its domain in ASCII (RFC 5890), so that only an odd local part needs SMTPUTF8."""
+    local, _, domain = address.rpartition("@")
+    try:
+        return Address(display_name=name, username=local, domain=domain.encode("idna").decode())
+    except ValueError as error:
+        raise UnaddressableError(f"{address!r} is no address that mail can be sent to: {error}") from error
+
+
+def _instant(at: datetime) -> str:
+    at = at.astimezone(UTC)
+    return f"{at.day} {at:%B %Y, %H:%M} UTC"
+
+
+_environment = Environment(
+    loader=FileSystemLoader(Path(__file__).parent / "templates"),
+    autoescape=select_autoescape(["html"]),
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+    auto_reload=False,
+)

@@ -1,0 +1,67 @@
+"""Reading orders."""
+
+from collections.abc import Sequence
+
+from purvey.server.deliverables import actions as deliverables
+from purvey.server.deliverables.model import Deliverable
+from purvey.server.errors import unknown
+from purvey.server.kit.crypto import sha256
+from purvey.server.kit.paging import Position, Slice, slice_of
+from purvey.server.kit.tools import Tools
+from purvey.server.orders import store
+from purvey.server.orders.model import HistoryEntry, Order
+from purvey.server.orders.store import Filters
+from purvey.server.orders.wire import DeliverableOut, OrderOut, order_out
+
+
+async def load(tools: Tools, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Order]:
+    """Return those of the (account, order) ids that exist."""
+    return await store.by_ids(tools.database, keys)
+
+
+async def read(tools: Tools, account_id: str, order_id: str) -> Order:
+    """Return the account's order, or raise NotFound."""
+    found = await store.by_ids(tools.database, [(account_id, order_id)])
+    if not found:
+        raise unknown("order", order_id)
+    return found[account_id, order_id]
+
+
+async def by_token(tools: Tools, token: str) -> Order | None:
+    """Return the order whose access link carries `token`, or None."""
+    return await store.by_access_hash(tools.database, sha256(token))
+
+
+async def page(tools: Tools, account_id: str, filters: Filters, after: Position | None, limit: int) -> Slice[Order]:
+    """Return a page of the account's orders, newest first."""
+    found = await store.page(tools.database, account_id, filters, after, limit + 1)
+    return slice_of(found, limit, lambda order: Position(order.created_at, order.id))
+
+
+async def history(tools: Tools, account_id: str, order_id: str) -> list[HistoryEntry]:
+    """Return every change of the order, oldest first; raise NotFound for an order that is not the account's."""
+    entries = await store.history(tools.database, account_id, order_id)
+    if not entries:
+        raise unknown("order", order_id)
+    return entries
+
+
+def access_url(tools: Tools, order: Order) -> str:
+    """Return the link that opens the order's page."""
+    return f"{tools.base_url}/access/{tools.keyring.open(order.access_sealed)}"
+
+
+async def show(tools: Tools, orders: Sequence[Order]) -> list[OrderOut]:
+    """Return the orders as the API shows them; their content is read in one query."""
+    keys = [(order.account_id, one) for order in orders for one in order.deliverables]
+    content = await deliverables.load(tools, keys) if keys else {}
+    return [
+        order_out(order, [_out(content[one]) for one in order.deliverables], access_url(tools, order))
+        for order in orders
+    ]
+
+
+def _out(deliverable: Deliverable) -> DeliverableOut:
+    return DeliverableOut(
+        deliverable.id, deliverable.type, deliverable.value, deliverable.token, deliverable.format
+    )

@@ -1,0 +1,103 @@
+"""An order: a paid purchase. Its statuses, and which may follow which, are data."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal
+
+import msgspec
+
+from purvey.server.kit.states import StateTable
+
+ContentType = Literal["static", "generated", "webhook", "dynamic"]
+
+
+class Status(StrEnum):
+    """How far an order has got."""
+
+    PAID = "paid"
+    """In: the payment was confirmed. Out: at once, in the same transaction, by its content type. Never stays."""
+    PROCESSING = "processing"
+    """In: paid, and the content is yet to be made. Out: `deliver` or `fulfill`. Stays until the seller delivers."""
+    FULFILLED = "fulfilled"
+    """In: the buyer has a grant to the content. Out: never. Final."""
+    HANDED_OFF = "handed_off"
+    """In: paid, and delivery is another system's (content type webhook). Out: never. Final."""
+
+
+TABLE: StateTable[Status] = StateTable(
+    start=Status.PAID,
+    moves={
+        Status.PAID: frozenset({Status.FULFILLED, Status.PROCESSING, Status.HANDED_OFF}),
+        Status.PROCESSING: frozenset({Status.FULFILLED}),
+        Status.FULFILLED: frozenset(),
+        Status.HANDED_OFF: frozenset(),
+    },
+)
+
+
+class PaymentStatus(StrEnum):
+    """Whether the money is still the seller's."""
+
+    PAID = "paid"
+    PARTIALLY_REFUNDED = "partially_refunded"
+    REFUNDED = "refunded"
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of `orders`. JSON documents are kept as their bytes (`msgspec.Raw`) and passed on unparsed."""
+
+    account_id: str
+    id: str
+    version: int
+    checkout_id: str
+    listing_id: str
+    content_type: ContentType
+    status: Status
+    payment_status: PaymentStatus
+    dispute_status: str | None = None
+    delivery_status: str | None = None
+    buyer_email: str
+    amount: int
+    currency: str
+    checkout_data: msgspec.Raw
+    deliverables: tuple[str, ...]
+    delivered_items: msgspec.Raw | None = None
+    metadata: msgspec.Raw
+    listing: msgspec.Raw
+    seller: msgspec.Raw
+    payment_provider: str
+    payment_reference: str
+    refund_amount: int = 0
+    grant_after: int
+    grant_downloads: int
+    access_hash: bytes
+    access_sealed: bytes
+    paid_at: datetime
+    fulfilled_at: datetime | None = None
+    handed_off_at: datetime | None = None
+    refunded_at: datetime | None = None
+    disputed_at: datetime | None = None
+    created_at: datetime
+
+
+class Step(msgspec.Struct, frozen=True):
+    """One row of an order's history: the transition `action` that led to `version`."""
+
+    account_id: str
+    order_id: str
+    version: int
+    action: str
+    from_status: str | None
+    to_status: str
+    actor: str
+
+
+class HistoryEntry(msgspec.Struct, frozen=True):
+    """A step as the API shows it."""
+
+    version: int
+    action: str
+    from_status: str | None
+    to_status: str
+    actor: str
+    changed_at: datetime

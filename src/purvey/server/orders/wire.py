@@ -1,0 +1,161 @@
+"""The order as others see it: whole in the API, and as plain facts in events (DF-7, EV-9)."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+from purvey.server.orders.model import ContentType, Order, PaymentStatus, Status
+
+FULFILLMENT: dict[str, Literal["managed", "external"]] = {
+    "static": "managed",
+    "generated": "external",
+    "webhook": "external",
+    "dynamic": "external",
+}
+"""The older word for each content type: who makes the content, Purvey's listing or the seller's system."""
+
+
+class PaymentOut(msgspec.Struct, frozen=True):
+    """Who confirmed the payment, and its own id for it."""
+
+    provider: str
+    reference: str
+
+
+class DeliverableFacts(msgspec.Struct, frozen=True):
+    """A deliverable without what it holds."""
+
+    id: str
+    type: str
+
+
+class OrderFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """The order as the `data` of an event: everything a seller's program needs, and nothing that opens the content."""
+
+    object: Literal["order"] = "order"
+    id: str
+    order_id: str
+    account_id: str
+    listing_id: str
+    status: Status
+    content_type: ContentType
+    fulfillment: Literal["managed", "external"]
+    payment_status: PaymentStatus
+    delivery_status: str | None
+    dispute_status: str | None
+    buyer_email: str
+    quantity: int = 1
+    amount: int
+    currency: str
+    checkout_data: msgspec.Raw
+    deliverables: Sequence[DeliverableFacts]
+    metadata: msgspec.Raw
+    listing: msgspec.Raw
+    payment: PaymentOut
+    refund_amount: int
+    paid_at: datetime
+    fulfilled_at: datetime | None
+    handed_off_at: datetime | None
+    refunded_at: datetime | None
+    disputed_at: datetime | None
+    created_at: datetime
+
+
+class DeliverableOut(msgspec.Struct, frozen=True):
+    """A deliverable, whole. `value` is the URL or the text, `token` the file's id."""
+
+    id: str
+    type: str
+    value: str | None = None
+    token: str | None = None
+    format: str | None = None
+    object: Literal["deliverable"] = "deliverable"
+
+
+class Action(msgspec.Struct, frozen=True):
+    """Something the seller should do next, and the request that does it."""
+
+    code: str
+    kind: Literal["api", "human"]
+    priority: Literal["required", "suggested"]
+    message: str
+    resolve: dict[str, str]
+
+
+class OrderReadiness(msgspec.Struct, frozen=True):
+    """Whether the buyer has what was bought, and otherwise what to do about it."""
+
+    fulfilled: bool
+    actions: Sequence[Action] = ()
+    next: Action | None = None
+
+
+class OrderOut(OrderFacts, frozen=True, kw_only=True):
+    """The order as the API shows it to its seller."""
+
+    deliverables: Sequence[DeliverableOut]  # type: ignore[assignment]  # the same list, with what each holds
+    delivered_items: msgspec.Raw | None
+    access_url: str | None
+    readiness: OrderReadiness
+
+
+def facts(order: Order, deliverables: Sequence[DeliverableFacts]) -> dict[str, object]:
+    """Return the fields that every view of `order` shares."""
+    return {
+        "id": order.id,
+        "order_id": order.id,
+        "account_id": order.account_id,
+        "listing_id": order.listing_id,
+        "status": order.status,
+        "content_type": order.content_type,
+        "fulfillment": FULFILLMENT[order.content_type],
+        "payment_status": order.payment_status,
+        "delivery_status": order.delivery_status,
+        "dispute_status": order.dispute_status,
+        "buyer_email": order.buyer_email,
+        "amount": order.amount,
+        "currency": order.currency,
+        "checkout_data": order.checkout_data,
+        "deliverables": deliverables,
+        "metadata": order.metadata,
+        "listing": order.listing,
+        "payment": PaymentOut(order.payment_provider, order.payment_reference),
+        "refund_amount": order.refund_amount,
+        "paid_at": order.paid_at,
+        "fulfilled_at": order.fulfilled_at,
+        "handed_off_at": order.handed_off_at,
+        "refunded_at": order.refunded_at,
+        "disputed_at": order.disputed_at,
+        "created_at": order.created_at,
+    }
+
+
+def event_data(order: Order, deliverables: Sequence[DeliverableFacts]) -> str:
+    """Return `order` as an event's data: the very text that is stored, served and sent."""
+    return msgspec.json.encode(OrderFacts(**facts(order, deliverables))).decode()  # type: ignore[arg-type]  # named above
+
+
+def readiness(order: Order) -> OrderReadiness:
+    """Return what is still to be done for the buyer of `order`."""
+    if order.status is not Status.PROCESSING:
+        return OrderReadiness(fulfilled=order.status is Status.FULFILLED)
+    action = Action(
+        code="fulfillment_pending",
+        kind="api",
+        priority="required",
+        message="The buyer has paid and waits for the content.",
+        resolve={"method": "POST", "endpoint": f"/v1/orders/{order.id}/fulfill"},
+    )
+    return OrderReadiness(fulfilled=False, actions=(action,), next=action)
+
+
+def order_out(order: Order, deliverables: Sequence[DeliverableOut], access_url: str) -> OrderOut:
+    """Return `order` for the API. A handed-off order has no access link: there is nothing here to open (FU-5)."""
+    return OrderOut(
+        **facts(order, deliverables),  # type: ignore[arg-type]  # named above
+        delivered_items=order.delivered_items,
+        access_url=None if order.content_type == "webhook" else access_url,
+        readiness=readiness(order),
+    )

@@ -1,0 +1,115 @@
+"""All SQL of webhooks."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
+
+from purvey.server.jobs.model import Job
+from purvey.server.kit.database import Database
+from purvey.server.kit.paging import Position
+from purvey.server.webhooks.model import Attempt, Delivery, DeliveryStatus, Due, Record
+
+JOB = "webhooks.deliver"
+"""The kind of the jobs that the trigger on the log makes."""
+
+_DELIVERY = """
+SELECT delivery.id, endpoint_id, event_id, event.type AS event_type, delivery.order_id, status, delivery.attempts AS attempt_count,
+       next_attempt_at, delivery.created_at, finished_at
+FROM deliveries delivery JOIN events event ON event.account_id = delivery.account_id AND event.sequence = delivery.event_sequence
+"""
+
+
+async def due(database: Database, jobs: Sequence[Job]) -> list[Due | None]:
+    """Return what each job is to deliver; None where the delivery is settled, or another job's."""
+    rows = await database.rows(
+        """
+        SELECT delivery.account_id, delivery.id AS delivery_id, first_attempt_at, attempts, endpoint_id,
+               endpoint.status AS endpoint_status, url, signature_format, secret, previous_secret, previous_until,
+               event.id AS event_id, event.type AS event_type, body
+        FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS job (account_id, ref, id, place)
+        LEFT JOIN deliveries delivery
+            ON delivery.account_id = job.account_id AND delivery.id = job.ref AND delivery.job_id = job.id
+        LEFT JOIN endpoints endpoint ON endpoint.account_id = delivery.account_id AND endpoint.id = endpoint_id
+        LEFT JOIN events event ON event.account_id = delivery.account_id AND event.sequence = event_sequence
+        ORDER BY place
+        """,
+        [job.account_id for job in jobs],
+        [job.ref for job in jobs],
+        [job.id for job in jobs],
+    )
+    return [Due(*row) if row["event_id"] is not None else None for row in rows]
+
+
+async def record(database: Database, records: Sequence[Record], now: datetime) -> set[str]:
+    """Record results and return the ids of the jobs that still held their lease; for the others nothing is written."""
+    rows = await database.write(
+        "SELECT webhooks_record($1::webhook_result[], $2) AS job_id",
+        [msgspec.structs.astuple(record) for record in records],
+        now,
+        again=True,
+    )
+    return {row["job_id"] for row in rows}
+
+
+async def disable_gone(database: Database, due: Due, now: datetime) -> bool:
+    """Disable the endpoint that answered 410, unless it has another URL by now; return whether it is disabled."""
+    rows = await database.write(
+        "SELECT webhooks_disable($1, $2, 'gone', $3, $4) AS disabled",
+        due.account_id,
+        due.endpoint_id,
+        due.url,
+        now,
+        again=True,
+    )
+    return bool(rows[0]["disabled"])
+
+
+async def has_endpoint(database: Database, account_id: str, endpoint_id: str) -> bool:
+    """Return whether the account has this endpoint."""
+    found = await database.value("SELECT 1 FROM endpoints WHERE account_id = $1 AND id = $2", account_id, endpoint_id)
+    return found is not None
+
+
+async def deliveries_page(
+    database: Database,
+    account_id: str,
+    endpoint_id: str,
+    status: DeliveryStatus | None,
+    *,
+    after: Position | None,
+    limit: int,
+) -> list[Delivery]:
+    """Return up to `limit` deliveries of the endpoint, the newest first, beginning after the place `after`."""
+    args: list[object] = [account_id, endpoint_id, limit]
+    conditions = ["delivery.account_id = $1", "endpoint_id = $2"]
+    if status is not None:
+        # Spelled out, because only then PostgreSQL knows that the partial index holds them.
+        conditions.append(f"status = '{status.value}'")
+    if after is not None:
+        args += [after.created_at, after.id]
+        conditions.append("(delivery.created_at, delivery.id) < ($4, $5)")
+    rows = await database.rows(
+        f"{_DELIVERY} WHERE {' AND '.join(conditions)} ORDER BY delivery.created_at DESC, delivery.id DESC LIMIT $3",
+        *args,
+    )
+    return [msgspec.convert(dict(row), Delivery) for row in rows]
+
+
+async def delivery(database: Database, account_id: str, delivery_id: str) -> Delivery | None:
+    """Return one delivery, or None."""
+    row = await database.row(
+        f"{_DELIVERY} WHERE delivery.account_id = $1 AND delivery.id = $2", account_id, delivery_id
+    )
+    return None if row is None else msgspec.convert(dict(row), Delivery)
+
+
+async def attempts(database: Database, account_id: str, delivery_id: str) -> list[Attempt]:
+    """Return the attempts of a delivery, the first one first."""
+    rows = await database.rows(
+        "SELECT id, number, started_at, duration_ms, status_code, stage, error, answer, address FROM attempts"
+        " WHERE account_id = $1 AND delivery_id = $2 ORDER BY number",
+        account_id,
+        delivery_id,
+    )
+    return [msgspec.convert(dict(row), Attempt) for row in rows]

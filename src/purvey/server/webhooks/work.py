@@ -1,0 +1,170 @@
+"""What the queue does for webhooks: one attempt of one delivery, in three steps."""
+
+import random
+from collections.abc import Callable, Sequence
+
+import structlog
+from msgspec.structs import replace
+
+from purvey import __version__
+from purvey.server.jobs.model import Job, Recorded
+from purvey.server.jobs.recording import insist
+from purvey.server.kit.batching import Batcher
+from purvey.server.kit.safe_http import Answer, Failure, SafeHttp
+from purvey.server.kit.tools import Tools
+from purvey.server.webhooks import rules, store
+from purvey.server.webhooks.model import (
+    Decided,
+    Delivered,
+    DeliveryStatus,
+    Disable,
+    Due,
+    GiveUp,
+    Prepared,
+    Record,
+    RetryAt,
+    Secrets,
+    Sent,
+)
+
+log = structlog.get_logger()
+
+
+class Deliver:
+    """Sends an event to an endpoint. URL and secret are those of the moment of sending; `chance` gives jitter, in 0..1."""
+
+    name = store.JOB
+
+    def __init__(self, tools: Tools, http: SafeHttp, chance: Callable[[], float] = random.random) -> None:
+        self._tools = tools
+        self._http = http
+        self._chance = chance
+        self._records: Batcher[Record, bool] = Batcher(self._write, key=lambda record: record.job_id, largest=128)
+
+    async def load(self, jobs: Sequence[Job]) -> Sequence[Due | None]:
+        """Return what the jobs are to deliver."""
+        return await store.due(self._tools.database, jobs)
+
+    async def run(self, job: Job, due: Due) -> Recorded:
+        """Make the attempt and record it; a delivery whose endpoint is disabled is parked instead."""
+        if due.endpoint_status == "disabled":
+            await self._record(_parked(job, due))
+            return Recorded()
+        decided = await self._decide(job, await self._send(self._prepare(due)))
+        held = await self._record(self._record_of(job, decided))
+        _tell(job, decided, held=held)
+        return Recorded()
+
+    def _prepare(self, due: Due) -> Prepared:
+        at = self._tools.clock.now()
+        body = due.body.encode()
+        overlaps = due.previous_secret is not None and due.previous_until is not None and due.previous_until > at
+        previous = self._tools.keyring.open(due.previous_secret) if due.previous_secret and overlaps else None
+        headers = rules.request_headers(
+            event_id=due.event_id,
+            event_type=due.event_type,
+            body=body,
+            secrets=Secrets(self._tools.keyring.open(due.secret), previous),
+            signature_format=due.signature_format,
+            at=at,
+            version=__version__,
+        )
+        return Prepared(due, headers, body, at)
+
+    async def _send(self, prepared: Prepared) -> Sent:
+        outcome = await self._http.send(
+            "POST",
+            prepared.due.url,
+            headers=prepared.headers,
+            body=prepared.body,
+            deadline=rules.DEADLINE,
+            max_response=rules.ANSWER_BYTES,
+        )
+        return Sent(prepared, outcome)
+
+    async def _decide(self, job: Job, sent: Sent) -> Decided:
+        now = self._tools.clock.now()
+        due = sent.prepared.due
+        first_at = due.first_attempt_at or sent.prepared.at
+        verdict = rules.decide(job.attempt, sent.outcome, first_at=first_at, now=now, chance=self._chance())
+        # The endpoint first and the delivery after: dying in between leaves a delivery that parks itself.
+        if isinstance(verdict, Disable) and not await self._disable(due):
+            verdict = RetryAt(now)
+        return Decided(sent, verdict)
+
+    async def _disable(self, due: Due) -> bool:
+        """Disable the endpoint, and return False when it has another URL by now, which deserves an attempt of its own."""
+        now = self._tools.clock.now()
+        return await insist(self._tools.clock, lambda: store.disable_gone(self._tools.database, due, now))
+
+    def _record_of(self, job: Job, decided: Decided) -> Record:
+        outcome, prepared = decided.sent.outcome, decided.sent.prepared
+        record = Record(
+            account_id=prepared.due.account_id,
+            delivery_id=prepared.due.delivery_id,
+            job_id=job.id,
+            lease_token=job.lease_token,
+            attempt=job.attempt,
+            status=_status_after(decided),
+            next_at=decided.verdict.at if isinstance(decided.verdict, RetryAt) else None,
+            target="answered" if isinstance(decided.verdict, Delivered) else "failed",
+            attempt_id=self._tools.ids.new("att_"),
+            started_at=prepared.at,
+            duration_ms=outcome.duration_ms,
+            address=outcome.address,
+        )
+        match outcome:
+            case Answer():
+                return replace(record, status_code=outcome.status, answer=rules.excerpt(outcome.body))
+            case Failure():
+                return replace(record, stage=outcome.stage, error=outcome.reason)
+
+    async def _record(self, record: Record) -> bool:
+        """Record and return whether the lease still held; if not, nothing was written."""
+        return await insist(self._tools.clock, lambda: self._records.submit(record))
+
+    async def _write(self, records: Sequence[Record]) -> Sequence[bool]:
+        held = await store.record(self._tools.database, records, self._tools.clock.now())
+        return [record.job_id in held for record in records]
+
+
+def _parked(job: Job, due: Due) -> Record:
+    return Record(
+        account_id=due.account_id,
+        delivery_id=due.delivery_id,
+        job_id=job.id,
+        lease_token=job.lease_token,
+        attempt=job.attempt,
+        status=DeliveryStatus.PARKED,
+    )
+
+
+def _status_after(decided: Decided) -> DeliveryStatus:
+    match decided.verdict:
+        case Delivered():
+            return DeliveryStatus.DELIVERED
+        case RetryAt():
+            return DeliveryStatus.WAITING
+        case GiveUp():
+            return DeliveryStatus.GIVEN_UP
+        case Disable():
+            return DeliveryStatus.PARKED
+
+
+def _tell(job: Job, decided: Decided, *, held: bool) -> None:
+    """Log the attempt in one line."""
+    due, outcome = decided.sent.prepared.due, decided.sent.outcome
+    log.info(
+        "webhook.attempt",
+        account=due.account_id,
+        endpoint=due.endpoint_id,
+        event=due.event_id,
+        type=due.event_type,
+        delivery=due.delivery_id,
+        attempt=job.attempt,
+        answer=outcome.status if isinstance(outcome, Answer) else None,
+        stage=None if isinstance(outcome, Answer) else outcome.stage,
+        status=_status_after(decided).value,
+        recorded=held,
+        duration_ms=outcome.duration_ms,
+    )
