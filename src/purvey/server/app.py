@@ -1,0 +1,124 @@
+"""The composition root: the only file that knows every room. Settings go in, a web application and a worker come out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from litestar import Litestar
+from litestar.types import ControllerRouterHandler
+
+from purvey.server import health, migrations
+from purvey.server.accounts import api as accounts_api
+from purvey.server.checkout import api as checkout_api
+from purvey.server.events import api as events_api
+from purvey.server.fulfillment import api as fulfillment_api
+from purvey.server.fulfillment.actions import Fulfillment
+from purvey.server.jobs.wake import Wake
+from purvey.server.jobs.worker import Worker
+from purvey.server.kit.clock import Clock
+from purvey.server.kit.crypto import Keyring
+from purvey.server.kit.database import Database
+from purvey.server.kit.ids import Ids
+from purvey.server.kit.migrations import available
+from purvey.server.kit.safe_http import SafeHttp
+from purvey.server.kit.tools import Tools
+from purvey.server.kit.web import make_app
+from purvey.server.listings import api as listings_api
+from purvey.server.mail import render, transports
+from purvey.server.mail.work import SendMail
+from purvey.server.orders import api as orders_api
+from purvey.server.payments import api as payments_api
+from purvey.server.payments.inbox import Inbox
+from purvey.server.payments.sandbox.provider import Sandbox
+from purvey.server.payments.work import HandOnNotice, ReportSandboxPayment
+from purvey.server.settings import Settings, SettingsError
+from purvey.server.storefront import api as storefront_api
+from purvey.server.storefront import mailbox as mailbox_pages
+from purvey.server.storefront import sandbox as sandbox_pages
+from purvey.server.storefront.shop import Shop
+from purvey.server.webhooks import api as webhooks_api
+from purvey.server.webhooks.work import Deliver as DeliverWebhook
+
+SLOTS = {"payments": 16, "webhook": 64, "mail": 8}
+"""Lane kind -> jobs at once in one worker process."""
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """The parts that a process runs: `web` answers requests, `worker` does what was queued."""
+
+    tools: Tools
+    fulfillment: Fulfillment
+    inbox: Inbox
+    health: health.Health
+    wake: Wake
+    outbound: SafeHttp
+    worker: Worker
+    web: Litestar
+
+    async def close(self) -> None:
+        """Let go of what the parts hold; the worker must have been stopped."""
+        await self.wake.close()
+        await self.outbound.close()
+
+
+def build(settings: Settings, database: Database, clock: Clock, keyring: Keyring, ids: Ids | None = None) -> App:
+    """Put the rooms together. Nothing is started and nothing is sent yet."""
+    tools = Tools(database, clock, ids or Ids(), keyring, settings.url, private_urls=settings.allow_private_urls)
+    wake = Wake(database, clock)
+    fulfillment = Fulfillment(tools, wake.poke)
+    sandbox = Sandbox(tools, wake.poke)
+    # The inbox knows no orders: this table says what acts on which notice.
+    inbox = Inbox(tools, [sandbox], {"payment.succeeded": fulfillment.paid}, wake.poke)
+    outbound = SafeHttp(allow_private=settings.allow_private_urls)
+    worker = Worker(
+        tools,
+        wake,
+        [
+            ReportSandboxPayment(tools, sandbox, inbox),
+            HandOnNotice(tools, inbox),
+            DeliverWebhook(tools, outbound),
+            _mail(settings, tools),
+        ],
+        SLOTS,
+    )
+    readiness = health.Health(database, available(migrations.__name__))
+    web = make_app(
+        _routes(settings),
+        ids=tools.ids,
+        given={
+            "tools": tools,
+            "inbox": inbox,
+            "sandbox": sandbox,
+            "fulfillment": fulfillment,
+            "health": readiness,
+            "shop": Shop(test_mode=settings.payments == "sandbox", has_mailbox=settings.has_mailbox),
+        },
+    )
+    return App(tools, fulfillment, inbox, readiness, wake, outbound, worker, web)
+
+
+def _mail(settings: Settings, tools: Tools) -> SendMail:
+    try:
+        return SendMail(tools, transports.choose(tools, settings.smtp_url), render.read_sender(settings.mail_from))
+    except ValueError as error:
+        raise SettingsError(str(error)) from None
+
+
+def _routes(settings: Settings) -> list[ControllerRouterHandler]:
+    rooms: list[Sequence[Any]] = [
+        health.routes,
+        accounts_api.routes,
+        listings_api.routes,
+        checkout_api.routes,
+        payments_api.routes,
+        orders_api.routes,
+        fulfillment_api.routes,
+        events_api.routes,
+        webhooks_api.routes,
+        storefront_api.routes,
+        sandbox_pages.routes,
+    ]
+    if settings.has_mailbox:
+        rooms.append(mailbox_pages.routes)
+    return [route for room in rooms for route in room]

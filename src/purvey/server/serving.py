@@ -1,0 +1,179 @@
+"""One process of the server, from start to stop: the database, the schema, the web application, the worker.
+
+What can go wrong at the start is said in a sentence that tells what to do. At the stop, what is in flight is finished and nothing
+new is begun; what is left over is in the database, and the next start goes on with it.
+"""
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable
+from typing import Literal
+
+import asyncpg
+import structlog
+from granian.constants import Interfaces
+from granian.server.embed import Server
+
+from purvey.server import installation, migrations
+from purvey.server.app import App, build
+from purvey.server.kit.clock import MEASURE_EVERY, DatabaseClock
+from purvey.server.kit.database import LOST, Database, connect_once
+from purvey.server.kit.directory_lock import DirectoryLock
+from purvey.server.kit.embedded import EmbeddedPostgres, attach
+from purvey.server.kit.migrations import available, migrate
+from purvey.server.kit.problem import Unavailable
+from purvey.server.settings import Settings
+
+log = structlog.get_logger()
+
+Role = Literal["all", "api", "worker"]
+WATCH_EVERY = 1.0
+"""Seconds between two looks at whether the embedded PostgreSQL still runs."""
+
+
+class StartError(Exception):
+    """The server cannot start; the message says why and what to do."""
+
+
+async def serve(settings: Settings, role: Role = "all", ready: Callable[[str], None] = print) -> None:
+    """Run until SIGTERM or SIGINT. `ready` is called with the base URL once requests are answered."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    if role != "worker":
+        _check_port(settings)
+    async with _database_url(settings, role) as url, _running_app(settings, url) as app:
+        await _run(app, settings, role, ready, stop)
+
+
+async def _run(app: App, settings: Settings, role: Role, ready: Callable[[str], None], stop: asyncio.Event) -> None:
+    if role != "api":
+        app.worker.start()
+    serving = asyncio.create_task(stop.wait() if role == "worker" else _answer(app, settings, stop))
+    if role != "worker":
+        await _until_answering(settings, serving)
+        ready(settings.url)
+    log.info("serving", url=settings.url, role=role)
+    await asyncio.wait({serving, asyncio.create_task(stop.wait())}, return_when=asyncio.FIRST_COMPLETED)
+    app.health.stop()
+    log.info("stopping")
+    stop.set()
+    await serving
+    if role != "api":
+        await app.worker.stop()
+
+
+async def _answer(app: App, settings: Settings, stop: asyncio.Event) -> None:
+    """Answer requests until told to stop; then let those under way end."""
+    server = Server(app.web, settings.host, settings.port, interface=Interfaces.ASGI, log_enabled=False, backlog=1024)
+    stopper = asyncio.create_task(_stop_when(stop, server))
+    try:
+        await server.serve()
+    finally:
+        stopper.cancel()
+
+
+async def _stop_when(stop: asyncio.Event, server: Server) -> None:
+    await stop.wait()
+    server.stop()  # type: ignore[no-untyped-call]  # Granian's is not annotated
+
+
+async def _until_answering(settings: Settings, serving: "asyncio.Task[object]") -> None:
+    while not serving.done():
+        with contextlib.suppress(OSError):
+            _, writer = await asyncio.open_connection(settings.host, settings.port)
+            writer.close()
+            return
+        await asyncio.sleep(0.01)
+    serving.result()
+
+
+@contextlib.asynccontextmanager
+async def _running_app(settings: Settings, url: str) -> AsyncIterator[App]:
+    keys = installation.keyring(settings)
+    await bring_up_to_date(url)
+    database = await Database.open(url, connections=settings.database_connections)
+    clock = DatabaseClock(lambda: database.value("SELECT clock_timestamp()"))
+    await clock.measure()
+    await installation.check_secret_key(database, keys)
+    if settings.allow_private_urls:
+        log.warning("PURVEY_ALLOW_PRIVATE_URLS is on: webhooks may reach private addresses. For local development only.")
+    app = build(settings, database, clock, keys)
+    measuring = asyncio.create_task(_keep_measuring(clock))
+    try:
+        yield app
+    finally:
+        measuring.cancel()
+        await app.close()
+        await database.close()
+
+
+async def _keep_measuring(clock: DatabaseClock) -> None:
+    while True:
+        await asyncio.sleep(MEASURE_EVERY)
+        with contextlib.suppress(Unavailable):
+            await clock.measure()
+
+
+async def bring_up_to_date(url: str) -> list[str]:
+    """Run the migrations that have not run, and return their names; raise StartError when the database cannot be reached."""
+    try:
+        connection = await connect_once(url)
+    except (*LOST, TimeoutError, asyncpg.PostgresError, ValueError) as error:
+        raise StartError(
+            f"The database cannot be reached: {error}. Check PURVEY_DATABASE_URL (postgresql://user:password@host:5432/name)."
+        ) from None
+    try:
+        return await migrate(connection, available(migrations.__name__))
+    finally:
+        await connection.close()
+
+
+@contextlib.asynccontextmanager
+async def _database_url(settings: Settings, role: Role) -> AsyncIterator[str]:
+    """Give the URL that is set, or run the embedded PostgreSQL for as long as this process lives."""
+    if settings.database_url:
+        yield settings.database_url
+    elif role == "worker":
+        yield attach(settings.data_dir)
+    else:
+        with DirectoryLock(settings.data_dir):
+            embedded = EmbeddedPostgres(settings.data_dir)
+            url = await asyncio.to_thread(embedded.start)
+            watching = asyncio.create_task(_keep_running(embedded))
+            try:
+                yield url
+            finally:
+                watching.cancel()
+                await asyncio.gather(watching, return_exceptions=True)
+                await asyncio.to_thread(embedded.stop)
+
+
+async def _keep_running(embedded: EmbeddedPostgres) -> None:
+    """Start PostgreSQL again whenever it is found dead; requests meanwhile are told 503 and may come again."""
+    while True:
+        await asyncio.sleep(WATCH_EVERY)
+        if not embedded.is_running():
+            log.error("database.died", action="starting it again")
+            try:
+                await asyncio.to_thread(embedded.start)
+            except Exception:
+                log.exception("database.not_started")
+
+
+def _check_port(settings: Settings) -> None:
+    """Raise StartError when the address is taken; better now than after the database was started."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError as error:
+            raise StartError(
+                f"Cannot listen on {settings.host}:{settings.port}: {error.strerror or error}. "
+                "Stop what uses it, or choose another with --port."
+            ) from None
+

@@ -1,0 +1,28 @@
+"""How a page leaves: HTML with headers that keep its address, its content and its visitor to itself."""
+
+from typing import Literal
+
+from litestar import Response
+from litestar.response import Redirect
+
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' https: data:; connect-src 'self'; "
+        "form-action 'self'; frame-src 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+PRIVATE = {"Cache-Control": "private, no-store", "X-Robots-Tag": "noindex"}
+"""For pages that only their own buyer should see."""
+
+
+def page(html: str, status: int = 200, *, private: bool = True) -> Response[str]:
+    """Answer with a page; a `private` one is neither stored nor indexed."""
+    headers = HEADERS | (PRIVATE if private else {})
+    return Response(html, status_code=status, media_type="text/html; charset=utf-8", headers=headers)
+
+
+def moved(url: str, status: Literal[302, 303] = 303) -> Redirect:
+    """Send the browser on; nothing of this address goes along."""
+    return Redirect(url, status_code=status, headers=HEADERS | PRIVATE)

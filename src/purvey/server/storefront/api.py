@@ -1,0 +1,175 @@
+"""What buyers see, from the product page to the content. Works without JavaScript."""
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from litestar import Request, Response, get, post
+from litestar.response import Redirect
+from markupsafe import Markup
+
+from purvey import __version__
+from purvey.server.access import actions as access
+from purvey.server.access.model import Door
+from purvey.server.checkout import actions as checkouts
+from purvey.server.deliverables.model import Deliverable
+from purvey.server.errors import NotFound, ValidationError
+from purvey.server.kit import markdown
+from purvey.server.kit.tools import Tools
+from purvey.server.kit.web import Given, is_head
+from purvey.server.listings import actions as listings
+from purvey.server.orders.model import Order, PaymentStatus
+from purvey.server.payments.inbox import Inbox
+from purvey.server.storefront import forms, pages, views
+from purvey.server.storefront.answers import moved, page
+from purvey.server.storefront.assets import ASSETS
+from purvey.server.storefront.buying import bought
+from purvey.server.storefront.product import product_view
+from purvey.server.storefront.shop import Shop
+
+Browser = Request[Any, Any, Any]
+REASONS: Mapping[Door, views.GoneReason] = {Door.EXPIRED: "expired", Door.EXHAUSTED: "exhausted"}
+
+
+@get("/", include_in_schema=False)
+async def home(shop: Given[Shop]) -> Response[str]:
+    """Say what this server is."""
+    links = [views.Link("API reference", "/docs"), views.Link("OpenAPI", "/openapi.json")]
+    if shop.has_mailbox:
+        links.append(views.Link("Mailbox", "/mailbox"))
+    view = views.HomeView(test_mode=shop.test_mode, version=__version__, links=tuple(links))
+    return page(pages.home(view), private=False)
+
+
+@get("/assets/{name:str}", include_in_schema=False)
+async def asset(name: str) -> Response[bytes]:
+    """Serve a stylesheet or a script; its address changes with its content."""
+    if name not in ASSETS:
+        raise NotFound("There is nothing at this address.")
+    found = ASSETS[name]
+    kept = {"Cache-Control": "public, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
+    return Response(found.content, media_type=found.content_type, headers=kept)
+
+
+@get(["/l/{listing_id:str}", "/l/{listing_id:str}/{slug:str}"], include_in_schema=False)
+async def product(listing_id: str, tools: Given[Tools], shop: Given[Shop], slug: str = "") -> Response[str]:
+    """Show a listing and its order form."""
+    del slug
+    listing = await listings.on_page(tools, listing_id)
+    return page(pages.product(product_view(listing, shop)), private=False)
+
+
+@post("/l/{listing_id:str}/checkout", status_code=303, include_in_schema=False)
+async def order(request: Browser, listing_id: str, tools: Given[Tools], inbox: Given[Inbox], shop: Given[Shop]) -> Any:
+    """Take the order form: on to the payment, or back with a word beside each wrong field."""
+    listing = await listings.on_page(tools, listing_id)
+    posted = {name: str(value) for name, value in (await request.form()).items()}
+    answers = forms.answers({field.key: field.type for field in listing.checkout_schema}, posted)
+    try:
+        checkout = await checkouts.start(tools, inbox, listing_id, posted.get(forms.BUYER_EMAIL, ""), answers)
+    except ValidationError as error:
+        return page(pages.product(product_view(listing, shop, posted, _by_field(error))), 422)
+    return moved(checkout.url)
+
+
+def _by_field(error: ValidationError) -> Mapping[str, str]:
+    """Return what is wrong with each input, by the input's name."""
+    faults = error.members.get("errors", [])
+    return {
+        forms.field_name(str(fault["loc"][1])) if len(fault["loc"]) > 1 else str(fault["loc"][0]): fault["msg"]
+        for fault in faults
+    }
+
+
+@get("/checkout/{checkout_id:str}/return", include_in_schema=False)
+async def come_back(
+    checkout_id: str, tools: Given[Tools], inbox: Given[Inbox], shop: Given[Shop]
+) -> Response[str] | Redirect:
+    """Take the buyer from the payment page to the content, or wait for the payment's confirmation."""
+    token = await checkouts.come_back(tools, inbox, checkout_id)
+    if token is not None:
+        return moved(f"/access/{token}")
+    checkout = await checkouts.read(tools, checkout_id)
+    view = views.PendingView(
+        test_mode=shop.test_mode, listing_name=bought(checkout.listing).name, buyer_email=checkout.buyer_email
+    )
+    return page(pages.pending(view))
+
+
+@get("/access/{token:str}", include_in_schema=False)
+async def look(token: str, tools: Given[Tools], shop: Given[Shop]) -> Response[str]:
+    """Show what was bought, or why it is not there. Looking uses nothing up."""
+    seen = await access.look(tools, token)
+    match seen.door:
+        case Door.WAITING:
+            return page(pages.waiting(_waiting(seen.order, shop)))
+        case Door.HANDED_OFF:
+            return page(pages.handed_off(views.HandedOffView(test_mode=shop.test_mode, purchase=_purchase(seen.order))))
+        case Door.OPEN if seen.grant is not None:
+            return page(pages.ready(_ready(seen, shop)))
+        case _:
+            return page(pages.gone(_gone(seen, shop)), 410)
+
+
+@get("/download/{grant_id:str}/{deliverable_id:str}/{expires:int}/{signature:str}", include_in_schema=False)
+async def download(
+    request: Browser, grant_id: str, deliverable_id: str, expires: int, signature: str, tools: Given[Tools]
+) -> Redirect:
+    """Open a deliverable: a URL is redirected to (FU-12). Each opening counts; HEAD does not."""
+    counts = not is_head(request.scope)
+    opened = await access.open_link(tools, grant_id, deliverable_id, expires, signature, counts=counts)
+    if opened.value is None:
+        raise NotFound("This link opens nothing.")
+    return moved(opened.value, 302)
+
+
+def _purchase(order: Order) -> views.Purchase:
+    listing = bought(order.listing)
+    seller = bought(order.seller)
+    return views.Purchase(
+        order_id=order.id,
+        listing_name=listing.name,
+        seller_name=seller.name,
+        seller_email=seller.email,
+        amount=order.amount,
+        currency=order.currency,
+        paid_at=order.paid_at,
+    )
+
+
+def _waiting(order: Order, shop: Shop) -> views.WaitingView:
+    return views.WaitingView(
+        test_mode=shop.test_mode, purchase=_purchase(order), reason="preparing", buyer_email=order.buyer_email
+    )
+
+
+def _ready(seen: access.Look, shop: Shop) -> views.ReadyView:
+    if seen.grant is None:
+        raise NotFound("This link opens nothing.")
+    items = tuple(_item(one, link) for one, link in zip(seen.content, seen.links, strict=True))
+    return views.ReadyView(
+        test_mode=shop.test_mode,
+        purchase=_purchase(seen.order),
+        items=items,
+        open_until=seen.grant.expires_at,
+        opens_left=seen.grant.max_downloads - seen.grant.downloads,
+        opens_total=seen.grant.max_downloads,
+    )
+
+
+def _item(deliverable: Deliverable, link: str) -> views.Item:
+    if deliverable.type == "url":
+        return views.UrlItem(url=link, host=urlsplit(deliverable.value or "").hostname or "")
+    if deliverable.format == "markdown":
+        return views.MarkdownItem(html=Markup(markdown.render(deliverable.value or "")))  # noqa: S704  # sanitised there
+    return views.TextItem(text=deliverable.value or "")
+
+
+def _gone(seen: access.Look, shop: Shop) -> views.GoneView:
+    refunded = seen.order.payment_status is PaymentStatus.REFUNDED
+    reason = "refunded" if refunded else REASONS.get(seen.door, "revoked")
+    gone_at = seen.grant.expires_at if seen.grant and reason == "expired" else seen.order.refunded_at
+    return views.GoneView(test_mode=shop.test_mode, purchase=_purchase(seen.order), reason=reason, gone_at=gone_at)
+
+
+routes = [home, asset, product, order, come_back, look, download]

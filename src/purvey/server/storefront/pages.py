@@ -1,0 +1,128 @@
+"""The pages: one function each, from a view to HTML.
+
+Everything a view holds is escaped, unless it is `Markup`. A template that names what its view does not have fails loudly.
+The pages keep within this policy: default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' https: data:;
+connect-src 'self'; form-action 'self'; frame-src 'self'; base-uri 'none'.
+"""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from purvey.server.kit import money
+from purvey.server.storefront import views
+from purvey.server.storefront.assets import url as asset_url
+from purvey.server.storefront.wording import ERRORS, GONE, TEST_CARDS, WAITING
+
+_environment = Environment(
+    loader=FileSystemLoader(Path(__file__).parent / "templates"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    auto_reload=False,
+)
+
+
+def _instant(at: datetime) -> str:
+    """Return 17 April 2026, 10:23 UTC."""
+    at = at.astimezone(UTC)
+    return f"{at.day} {at:%B %Y, %H:%M} UTC"
+
+
+def _size(size: int) -> str:
+    """Return a number of bytes for people: 512 bytes, 1.5 KiB, 20 MiB."""
+    if size < 1024:
+        return "1 byte" if size == 1 else f"{size} bytes"
+    amount = float(size)
+    for unit in ("KiB", "MiB", "GiB"):
+        amount /= 1024
+        if amount < 1024 or unit == "GiB":
+            break
+    return f"{amount:.1f} {unit}" if amount < 10 else f"{amount:.0f} {unit}"
+
+
+def _paragraphs(text: str) -> list[str]:
+    """Part plain text at its empty lines."""
+    parts = text.replace("\r\n", "\n").split("\n\n")
+    return [part.strip("\n") for part in parts if part.strip()]
+
+
+def _mailto(purchase: views.Purchase) -> str:
+    """Return a mailto URL (RFC 6068) to the seller, with the order named in the subject."""
+    subject = f"Order {purchase.order_id}: {purchase.listing_name}"
+    return f"mailto:{quote(purchase.seller_email, safe='@')}?subject={quote(subject, safe='')}"
+
+
+_environment.filters.update(mailto=_mailto, money=money.display, instant=_instant, size=_size, paragraphs=_paragraphs)
+_environment.globals.update(asset=asset_url)
+
+
+def _render(template: str, view: views.Page, **words: Any) -> str:
+    return _environment.get_template(template).render(view=view, **words)
+
+
+def product(view: views.ProductView) -> str:
+    """Return a listing's page with its order form."""
+    return _render("product.html", view)
+
+
+def sandbox(view: views.SandboxView) -> str:
+    """Return the sandbox's payment page."""
+    return _render("sandbox.html", view, cards=TEST_CARDS)
+
+
+def waiting(view: views.WaitingView) -> str:
+    """Return the access page of an order whose content is not there yet."""
+    title, text = WAITING[view.reason]
+    return _render("waiting.html", view, title=title, text=text)
+
+
+def ready(view: views.ReadyView) -> str:
+    """Return the access page with the content."""
+    return _render("ready.html", view)
+
+
+def handed_off(view: views.HandedOffView) -> str:
+    """Return the access page of an order that the seller delivers elsewhere."""
+    return _render("handed_off.html", view)
+
+
+def gone(view: views.GoneView) -> str:
+    """Return the access page that opens no more; its status is 410."""
+    title, text = GONE[view.reason]
+    return _render("gone.html", view, title=title, text=text)
+
+
+def pending(view: views.PendingView) -> str:
+    """Return the page between the payment and its confirmation."""
+    return _render("pending.html", view)
+
+
+def notice(view: views.NoticeView) -> str:
+    """Return a page with a plain message."""
+    return _render("notice.html", view)
+
+
+def error(view: views.ErrorView) -> str:
+    """Return the page for an HTTP error status."""
+    title, text = ERRORS.get(view.status, ERRORS[500 if view.status >= 500 else 422])
+    return _render("error.html", view, title=title, text=view.text or text)
+
+
+def mailbox(view: views.MailboxView) -> str:
+    """Return the list of messages."""
+    return _render("mailbox.html", view)
+
+
+def mailbox_message(view: views.MailboxMessageView) -> str:
+    """Return one message."""
+    return _render("mailbox_message.html", view)
+
+
+def home(view: views.HomeView) -> str:
+    """Return the front page."""
+    return _render("home.html", view)

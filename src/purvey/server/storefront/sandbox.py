@@ -1,0 +1,93 @@
+"""The sandbox's payment page: for buyers in a browser, and for programs that post JSON."""
+
+from typing import Any
+
+import msgspec
+from litestar import Request, Response, get, post
+
+from purvey.server.checkout import actions as checkouts
+from purvey.server.checkout.model import Checkout
+from purvey.server.checkout.rules import status_of
+from purvey.server.errors import Conflict
+from purvey.server.kit.tools import Tools
+from purvey.server.kit.web import Body, Given, decode, json_bytes
+from purvey.server.payments.sandbox.provider import CardDeclined, Sandbox
+from purvey.server.storefront import pages, views
+from purvey.server.storefront.answers import moved, page
+from purvey.server.storefront.buying import bought
+from purvey.server.storefront.shop import Shop
+
+Browser = Request[Any, Any, Any]
+
+
+class CardBody(Body):
+    """A test card's number; blanks do not count."""
+
+    card: str
+
+
+class Paid(msgspec.Struct, frozen=True):
+    """The payment went through. `return_url` makes the order if the notice has not yet."""
+
+    checkout_id: str
+    return_url: str
+    object: str = "sandbox_payment"
+    status: str = "paid"
+
+
+@get("/sandbox/checkouts/{checkout_id:str}", include_in_schema=False)
+async def payment_page(checkout_id: str, tools: Given[Tools], shop: Given[Shop]) -> Response[str]:
+    """Show where a test card is entered."""
+    checkout = await checkouts.read(tools, checkout_id)
+    return page(pages.sandbox(_view(tools, checkout, shop)))
+
+
+@post("/sandbox/checkouts/{checkout_id:str}/pay", status_code=200, include_in_schema=False)
+async def pay(
+    request: Browser, checkout_id: str, tools: Given[Tools], sandbox: Given[Sandbox], shop: Given[Shop]
+) -> Any:
+    """Pay with a test card: a form leads on to the content, JSON is answered with JSON."""
+    checkout = await checkouts.read(tools, checkout_id)
+    if request.content_type[0] == "application/x-www-form-urlencoded":
+        return await _pay_by_form(request, tools, sandbox, checkout, shop)
+    await _pay(tools, sandbox, checkout, decode(await request.body(), CardBody).card)
+    return json_bytes(msgspec.json.encode(Paid(checkout.id, checkouts.return_url(tools, checkout.id))))
+
+
+async def _pay_by_form(request: Browser, tools: Tools, sandbox: Sandbox, checkout: Checkout, shop: Shop) -> Any:
+    card = str((await request.form()).get("card", ""))
+    try:
+        await _pay(tools, sandbox, checkout, card)
+    except CardDeclined as error:
+        return page(pages.sandbox(_view(tools, checkout, shop, card, error.detail)), error.status)
+    except Conflict:
+        return page(pages.sandbox(_view(tools, checkout, shop)), Conflict.status)
+    return moved(checkouts.return_url(tools, checkout.id))
+
+
+async def _pay(tools: Tools, sandbox: Sandbox, checkout: Checkout, card: str) -> None:
+    """Pay an open checkout; one that was paid before stays paid, one that expired raises Conflict."""
+    if status_of(checkout, tools.clock.now()) == "expired":
+        raise Conflict("This checkout has expired. Start again from the product page.", current_status="expired")
+    await sandbox.pay(checkout.id, checkout.amount, checkout.currency, card)
+
+
+def _view(tools: Tools, checkout: Checkout, shop: Shop, card: str = "", error: str | None = None) -> views.SandboxView:
+    status = status_of(checkout, tools.clock.now())
+    back = f"/l/{checkout.listing_id}" if status == "expired" else f"/checkout/{checkout.id}/return"
+    return views.SandboxView(
+        test_mode=shop.test_mode,
+        state=status,
+        action=f"/sandbox/checkouts/{checkout.id}/pay",
+        next_url=back,
+        listing_name=bought(checkout.listing).name,
+        seller_name=bought(checkout.seller).name,
+        buyer_email=checkout.buyer_email,
+        amount=checkout.amount,
+        currency=checkout.currency,
+        card=card,
+        error=error,
+    )
+
+
+routes = [payment_page, pay]

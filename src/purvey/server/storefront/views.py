@@ -1,0 +1,267 @@
+"""What each page is given: plain frozen values, ready to be shown, with no way back to the database."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import ClassVar, Literal
+
+import msgspec
+from markupsafe import Markup
+
+FieldType = Literal["text", "select", "date", "checkbox", "email", "number"]
+Availability = Literal["for_sale", "sold_out", "not_for_sale"]
+"""`not_for_sale` is a draft or an archived listing; `sold_out` has no stock left."""
+
+Waiting = Literal["preparing", "delayed", "restocking"]
+"""Why the content is not there yet: being made; its maker failed and the seller is looking into it; out of stock."""
+
+GoneReason = Literal["expired", "exhausted", "revoked", "refunded"]
+
+
+class Page(msgspec.Struct, frozen=True, kw_only=True):
+    """What every page is told: whether it must say "test mode", because payments go to the sandbox."""
+
+    test_mode: bool
+
+
+class Link(msgspec.Struct, frozen=True):
+    """A way on: its text, and where it leads."""
+
+    text: str
+    url: str
+
+
+class Field(msgspec.Struct, frozen=True, kw_only=True):
+    """One question of a form, with what the buyer answered and what was wrong with it.
+
+    `name` is the form's name for it (see `forms.field_name`). `value` is what the buyer typed; a checkbox is ticked when it
+    is not empty. `error` is a sentence, or None.
+    """
+
+    name: str
+    type: FieldType
+    label: str
+    required: bool = True
+    options: tuple[str, ...] = ()
+    max_length: int | None = None
+    value: str = ""
+    error: str | None = None
+
+
+class Faq(msgspec.Struct, frozen=True):
+    """A question and its answer."""
+
+    question: str
+    answer: str
+
+
+class Review(msgspec.Struct, frozen=True):
+    """What somebody said; `rating` is 1 to 5."""
+
+    name: str
+    content: str
+    rating: float | None = None
+
+
+class ProductView(Page, frozen=True, kw_only=True):
+    """A listing's page. `action` is where its form is posted; `amount` and `compare_at` are minor units of `currency`.
+
+    `description` is plain text: an empty line parts paragraphs. `cta` replaces the words on the button. `fields` are the
+    buyer's e-mail address first, then the questions of the checkout schema.
+    """
+
+    availability: Availability
+    action: str
+    name: str
+    amount: int
+    currency: str
+    seller_name: str
+    tagline: str | None = None
+    description: str | None = None
+    image_url: str | None = None
+    highlights: tuple[str, ...] = ()
+    badges: tuple[str, ...] = ()
+    faqs: tuple[Faq, ...] = ()
+    reviews: tuple[Review, ...] = ()
+    rating: float | None = None
+    rating_count: int | None = None
+    compare_at: int | None = None
+    cta: str | None = None
+    fields: tuple[Field, ...] = ()
+
+    @property
+    def wrong(self) -> tuple[Field, ...]:
+        """The fields with an error, in the order of the form."""
+        return tuple(field for field in self.fields if field.error)
+
+
+class SandboxView(Page, frozen=True, kw_only=True):
+    """The sandbox's payment page.
+
+    `open` takes a card, posted as `card` to `action`. `next_url` leads on from the other states: from `paid` to the content, from
+    `expired` back to the product page. `card` is what was typed, `error` what came of it.
+    """
+
+    state: Literal["open", "paid", "expired"]
+    action: str
+    next_url: str
+    listing_name: str
+    seller_name: str
+    buyer_email: str
+    amount: int
+    currency: str
+    card: str = ""
+    error: str | None = None
+
+
+class Purchase(msgspec.Struct, frozen=True, kw_only=True):
+    """What was bought, from whom, and where to turn."""
+
+    order_id: str
+    listing_name: str
+    seller_name: str
+    seller_email: str
+    amount: int
+    currency: str
+    paid_at: datetime
+
+
+class WaitingView(Page, frozen=True, kw_only=True):
+    """Paid, and the content is not there yet. The page asks again every `refresh_after` seconds."""
+
+    purchase: Purchase
+    reason: Waiting
+    buyer_email: str
+    refresh_after: int = 5
+
+
+class TextItem(msgspec.Struct, frozen=True):
+    """Text, shown to the letter."""
+
+    kind: ClassVar[str] = "text"
+    text: str
+    title: str | None = None
+
+
+class MarkdownItem(msgspec.Struct, frozen=True):
+    """Text with Markdown, as sanitised HTML (see `kit.markdown`)."""
+
+    kind: ClassVar[str] = "markdown"
+    html: Markup
+
+
+class UrlItem(msgspec.Struct, frozen=True):
+    """A link. `url` is ours, signed, and redirects; `host` says where it leads, such as `example.com`."""
+
+    kind: ClassVar[str] = "url"
+    url: str
+    host: str
+
+
+class FileItem(msgspec.Struct, frozen=True):
+    """A file. `url` is ours and signed; `size` is in bytes; `sha256` is lower-case hex."""
+
+    kind: ClassVar[str] = "file"
+    url: str
+    filename: str
+    size: int | None = None
+    sha256: str | None = None
+
+
+class FactsItem(msgspec.Struct, frozen=True):
+    """Keys and values, as a seller's program answered them."""
+
+    kind: ClassVar[str] = "facts"
+    facts: Mapping[str, str]
+
+
+Item = TextItem | MarkdownItem | UrlItem | FileItem | FactsItem
+
+
+class ReadyView(Page, frozen=True, kw_only=True):
+    """The content. Links and files open `opens_left` more times of `opens_total`; nothing opens after `open_until`."""
+
+    purchase: Purchase
+    items: tuple[Item, ...]
+    open_until: datetime
+    opens_left: int
+    opens_total: int
+
+    @property
+    def counts(self) -> bool:
+        """Whether anything here uses up an opening: text never does."""
+        return any(item.kind in {"url", "file"} for item in self.items)
+
+
+class HandedOffView(Page, frozen=True, kw_only=True):
+    """Paid; the seller delivers outside of this server."""
+
+    purchase: Purchase
+
+
+class GoneView(Page, frozen=True, kw_only=True):
+    """There is nothing to open any more, since `gone_at`.
+
+    With `renew_action` the buyer may have a fresh link mailed to the address of the order: a form posts there.
+    """
+
+    purchase: Purchase
+    reason: GoneReason
+    gone_at: datetime | None = None
+    renew_action: str | None = None
+
+
+class PendingView(Page, frozen=True, kw_only=True):
+    """Back from the payment page, before the provider's notice has come in. The page asks again every `refresh_after` seconds."""
+
+    listing_name: str
+    buyer_email: str
+    refresh_after: int = 3
+
+
+class NoticeView(Page, frozen=True, kw_only=True):
+    """A plain message, such as "a fresh link is on its way"."""
+
+    title: str
+    text: str
+    ways: tuple[Link, ...] = ()
+
+
+class ErrorView(Page, frozen=True, kw_only=True):
+    """Something went wrong, in the buyer's words. Without `text` the status says it; `reference` helps to find it in the log."""
+
+    status: int
+    text: str | None = None
+    ways: tuple[Link, ...] = ()
+    reference: str | None = None
+
+
+class MailboxEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """A line of the mailbox; `url` opens the message."""
+
+    url: str
+    recipient: str
+    subject: str
+    received_at: datetime
+
+
+class MailboxView(Page, frozen=True, kw_only=True):
+    """The built-in mailbox, newest message first."""
+
+    entries: tuple[MailboxEntry, ...]
+
+
+class MailboxMessageView(Page, frozen=True, kw_only=True):
+    """One message. `html_url` serves its HTML alone, for a sandboxed frame; `text` is its plain part."""
+
+    recipient: str
+    subject: str
+    received_at: datetime
+    text: str
+    html_url: str
+
+
+class HomeView(Page, frozen=True, kw_only=True):
+    """The server's own front page; `links` are what there is to see."""
+
+    version: str
+    links: tuple[Link, ...]

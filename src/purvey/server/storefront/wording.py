@@ -1,0 +1,65 @@
+"""The sentences that depend on a state: a title and what it means for the buyer."""
+
+from collections.abc import Mapping, Sequence
+
+from purvey.server.storefront.views import GoneReason, Waiting
+
+TEST_CARDS: Sequence[tuple[str, str]] = (
+    ("4242 4242 4242 4242", "pays"),
+    ("4000 0000 0000 0002", "is declined"),
+    ("4000 0000 0000 0259", "pays and is disputed"),
+)
+
+WAITING: Mapping[Waiting, tuple[str, str]] = {
+    "preparing": (
+        "Your order is being prepared",
+        "Your payment went through. What you bought is being made for you now, and appears on this page when it is ready.",
+    ),
+    "delayed": (
+        "Delivery pending",
+        "Your payment went through. Preparing your order takes longer than it should; the seller has been told.",
+    ),
+    "restocking": (
+        "Delivery pending",
+        "Your payment went through, but what you bought has just run out. The seller has been told.",
+    ),
+}
+
+GONE: Mapping[GoneReason, tuple[str, str]] = {
+    "expired": (
+        "This link has expired",
+        "The time to open what you bought is over.",
+    ),
+    "exhausted": (
+        "This link is used up",
+        "What you bought has been opened as often as this link allows.",
+    ),
+    "revoked": (
+        "This link no longer works",
+        "The seller has withdrawn access to what you bought.",
+    ),
+    "refunded": (
+        "This order was refunded",
+        "Your money was paid back, so what you bought can no longer be opened.",
+    ),
+}
+
+ERRORS: Mapping[int, tuple[str, str]] = {
+    404: (
+        "Page not found",
+        "There is nothing at this address. Check that the link is complete: mail programs sometimes break long ones.",
+    ),
+    405: ("That does not work here", "This page cannot be used in that way. Go back and try again from there."),
+    410: ("No longer here", "What was at this address is gone."),
+    413: ("Too much at once", "What you sent is larger than this page takes. Shorten it and try again."),
+    422: ("That did not work", "Something in what you sent was not understood. Go back, check it, and try again."),
+    429: ("Too many tries", "This page was asked for very often in a short time. Wait a minute, then try again."),
+    500: (
+        "Something went wrong on our side",
+        "We have made a note of it. If you have just paid, do not pay again: a payment that went through is not lost.",
+    ),
+    503: (
+        "Back in a moment",
+        "The shop cannot be reached just now. If you have just paid, do not pay again: wait a minute and reload this page.",
+    ),
+}
