@@ -1,0 +1,93 @@
+"""What all tests stand on: one real PostgreSQL for the run, and a fresh database, cloned from a migrated template, for each test.
+
+With PURVEY_TEST_DATABASE_URL the tests use that server instead of the embedded one; its user must be allowed to create databases.
+"""
+
+import asyncio
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+import pytest
+
+from purvey.server import migrations
+from purvey.server.kit.database import Database
+from purvey.server.kit.embedded import EmbeddedPostgres
+from purvey.server.kit.migrations import available, migrate
+
+CLUSTER_URL = "TESTS_PURVEY_CLUSTER"
+TEMPLATE = "TESTS_PURVEY_TEMPLATE"
+_cluster: list[tuple[EmbeddedPostgres, Path]] = []
+
+
+def database_url(name: str) -> str:
+    """Return the URL of the test cluster's database `name`."""
+    parts = urlsplit(os.environ[CLUSTER_URL])
+    return urlunsplit(parts._replace(path=f"/{name}"))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start the cluster once, before any worker; workers find it through the environment."""
+    if hasattr(config, "workerinput") or config.option.collectonly:
+        return
+    os.environ[CLUSTER_URL] = os.environ.get("PURVEY_TEST_DATABASE_URL") or _start_cluster()
+    os.environ[TEMPLATE] = f"purvey_template_{secrets.token_hex(4)}"
+    asyncio.run(_make_template(os.environ[TEMPLATE]))
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Drop the template and stop the cluster."""
+    if hasattr(config, "workerinput") or TEMPLATE not in os.environ:
+        return
+    asyncio.run(_run_sql(f'DROP DATABASE IF EXISTS "{os.environ.pop(TEMPLATE)}"'))
+    for server, folder in _cluster:
+        server.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _start_cluster() -> str:
+    folder = Path(tempfile.mkdtemp(prefix="purvey-tests-", dir="/tmp"))  # noqa: S108  # pytest's own folder is closed to the database's user
+    folder.chmod(0o711)
+    server = EmbeddedPostgres(folder, options={"fsync": "off", "synchronous_commit": "off", "max_connections": "200"})
+    _cluster.append((server, folder))
+    return server.start()
+
+
+async def _run_sql(*statements: str) -> None:
+    connection = await asyncpg.connect(database_url("postgres"))
+    try:
+        for statement in statements:
+            await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+async def _make_template(name: str) -> None:
+    await _run_sql(f'CREATE DATABASE "{name}"')
+    connection = await asyncpg.connect(database_url(name))
+    try:
+        await migrate(connection, available(migrations.__name__))
+    finally:
+        await connection.close()
+
+
+@pytest.fixture
+async def fresh_database() -> AsyncIterator[str]:
+    """The URL of a migrated database that only this test uses."""
+    name = f"purvey_{secrets.token_hex(6)}"
+    await _run_sql(f'CREATE DATABASE "{name}" TEMPLATE "{os.environ[TEMPLATE]}" STRATEGY FILE_COPY')
+    yield database_url(name)
+    await _run_sql(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture
+async def database(fresh_database: str) -> AsyncIterator[Database]:
+    """A pool on a fresh database."""
+    opened = await Database.open(fresh_database)
+    yield opened
+    await opened.close()

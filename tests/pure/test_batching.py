@@ -1,0 +1,187 @@
+"""Natural batching: nobody waits when idle, what arrives meanwhile goes together, and nobody pays for another's fault."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import pytest
+
+from purvey.server.kit.batching import Batcher
+from purvey.server.kit.problem import Unavailable
+
+PATIENCE = 20.0
+"""Real seconds after which a command that nobody answers is taken to hang."""
+
+
+class Poison(Exception):  # noqa: N818  # it is what it is
+    """What a bad command brings about."""
+
+
+class Writer:
+    """Runs batches when told to, refuses those with a bad command, and remembers what it was given."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[str]] = []
+        self.done: list[str] = []
+        self.bad: dict[str, Exception] = {}
+        self.arrived = asyncio.Semaphore(0)
+        self.allowed = asyncio.Semaphore(0)
+
+    def allow(self, batches: int = 1000) -> None:
+        """Let the next `batches` pass."""
+        for _ in range(batches):
+            self.allowed.release()
+
+    async def run(self, commands: Sequence[str]) -> list[str]:
+        self.batches.append(list(commands))
+        self.arrived.release()
+        await self.allowed.acquire()
+        for command in commands:
+            if command in self.bad:
+                raise self.bad[command]
+        self.done.extend(commands)
+        return [command.upper() for command in commands]
+
+
+@pytest.fixture
+async def writer() -> AsyncIterator[Writer]:
+    """A writer; the test fails when it takes too long."""
+    async with asyncio.timeout(PATIENCE):
+        yield Writer()
+
+
+def batcher(writer: Writer, **options: Any) -> Batcher[str, str]:
+    """Return a batcher whose commands' key is their first character."""
+    return Batcher(writer.run, key=lambda command: command[0], **options)
+
+
+async def submitted(batcher: Batcher[str, str], *commands: str) -> "list[asyncio.Task[str]]":
+    """Submit each command in a task of its own, and return when all have been."""
+    tasks = []
+    for command in commands:
+        tasks.append(asyncio.create_task(batcher.submit(command)))
+        await asyncio.sleep(0)
+    return tasks
+
+
+async def test_an_idle_system_runs_a_command_at_once_and_alone(writer: Writer) -> None:
+    writer.allow()
+    assert await batcher(writer).submit("a") == "A"
+    assert writer.batches == [["a"]]
+
+
+async def test_one_caller_after_another_never_waits_for_nothing(writer: Writer) -> None:
+    writer.allow()
+    gathered = batcher(writer)
+    assert [await gathered.submit(command) for command in "abcabc"] == list("ABCABC")
+    assert writer.batches == [[command] for command in "abcabc"]
+
+
+async def test_what_arrives_while_a_batch_is_written_makes_up_the_next(writer: Writer) -> None:
+    gathered = batcher(writer)
+    tasks = await submitted(gathered, "a")
+    await writer.arrived.acquire()
+    tasks += await submitted(gathered, "b", "c", "d")
+    writer.allow()
+    assert await asyncio.gather(*tasks) == ["A", "B", "C", "D"]
+    assert writer.batches == [["a"], ["b", "c", "d"]]
+
+
+async def test_two_commands_with_one_key_never_share_a_batch_and_keep_their_order(writer: Writer) -> None:
+    gathered = batcher(writer)
+    tasks = await submitted(gathered, "z")
+    await writer.arrived.acquire()
+    tasks += await submitted(gathered, "a1", "b1", "a2", "a3", "c1", "b2")
+    writer.allow()
+    await asyncio.gather(*tasks)
+    assert writer.batches == [["z"], ["a1", "b1", "c1"], ["a2", "b2"], ["a3"]]
+
+
+async def test_a_batch_has_at_most_the_largest_number_of_commands(writer: Writer) -> None:
+    gathered = batcher(writer, largest=3)
+    tasks = await submitted(gathered, "z")
+    await writer.arrived.acquire()
+    tasks += await submitted(gathered, *"abcdefgh")
+    writer.allow()
+    await asyncio.gather(*tasks)
+    assert writer.batches == [["z"], ["a", "b", "c"], ["d", "e", "f"], ["g", "h"]]
+
+
+async def test_a_poisoned_command_in_a_batch_of_64_fails_alone(writer: Writer) -> None:
+    gathered: Batcher[str, str] = Batcher(writer.run, key=lambda command: command)
+    commands = [f"command {number}" for number in range(64)]
+    writer.bad["command 17"] = Poison("bad row")
+    tasks = await submitted(gathered, "first")
+    await writer.arrived.acquire()
+    tasks += await submitted(gathered, *commands)
+    writer.allow()
+    outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    assert writer.batches[1] == commands
+    assert [outcome for outcome in outcomes if isinstance(outcome, BaseException)] == [writer.bad["command 17"]]
+    assert outcomes[18] is writer.bad["command 17"]
+    assert writer.done == ["first", *(command for command in commands if command != "command 17")]
+
+
+async def test_a_batcher_goes_on_after_a_failure(writer: Writer) -> None:
+    writer.allow()
+    writer.bad["a"] = Poison("bad row")
+    gathered = batcher(writer)
+    with pytest.raises(Poison, match="bad row"):
+        await gathered.submit("a")
+    assert await gathered.submit("b") == "B"
+
+
+async def test_an_absent_database_fails_the_batch_whole_without_asking_again_for_each(writer: Writer) -> None:
+    gathered = batcher(writer)
+    tasks = await submitted(gathered, "z")
+    await writer.arrived.acquire()
+    tasks += await submitted(gathered, *"abc")
+    writer.bad["a"] = Unavailable("The database cannot be reached.")
+    writer.allow()
+    outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [str, Unavailable, Unavailable, Unavailable]
+    assert writer.batches == [["z"], ["a", "b", "c"]]
+
+
+async def test_a_caller_who_goes_away_takes_no_one_along(writer: Writer) -> None:
+    gathered = batcher(writer)
+    tasks = await submitted(gathered, "a")
+    await writer.arrived.acquire()
+    tasks += await submitted(gathered, "b", "c", "d")
+    tasks[0].cancel()
+    tasks[2].cancel()
+    writer.allow()
+    assert await asyncio.gather(tasks[1], tasks[3]) == ["B", "D"]
+    assert "a" in writer.done
+    assert tasks[0].cancelled()
+    assert tasks[2].cancelled()
+
+
+async def test_the_last_caller_of_a_batch_who_goes_away_does_not_stop_the_lane(writer: Writer) -> None:
+    gathered = batcher(writer)
+    [task] = await submitted(gathered, "a")
+    await writer.arrived.acquire()
+    task.cancel()
+    writer.allow()
+    assert await gathered.submit("b") == "B"
+
+
+async def test_as_many_batches_are_under_way_as_there_are_lanes(writer: Writer) -> None:
+    gathered = batcher(writer, lanes=2)
+    tasks = await submitted(gathered, "a", "b", "c", "d")
+    await writer.arrived.acquire()
+    await writer.arrived.acquire()
+    assert writer.batches == [["a"], ["b"]]
+    writer.allow()
+    assert await asyncio.gather(*tasks) == ["A", "B", "C", "D"]
+    assert writer.batches == [["a"], ["b"], ["c", "d"]]
+
+
+async def test_a_run_that_answers_for_fewer_commands_than_it_was_given_is_an_error_and_not_silence() -> None:
+    async def forgetful(commands: Sequence[str]) -> list[str]:
+        return list(commands[1:])
+
+    gathered: Batcher[str, str] = Batcher(forgetful, key=lambda command: command)
+    async with asyncio.timeout(PATIENCE):
+        with pytest.raises(RuntimeError, match="0 results came back for 1 commands"):
+            await gathered.submit("a")

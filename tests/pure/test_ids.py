@@ -1,0 +1,67 @@
+"""Ids: their shape, their order, and that no chance is lost on the way."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from purvey.server.kit.ids import BASE62, CROCKFORD, Ids
+
+instants = st.datetimes(min_value=datetime(1970, 1, 1), max_value=datetime(9999, 12, 31), timezones=st.just(UTC))  # noqa: DTZ001  # hypothesis adds the zone
+
+
+def exactly(chance: bytes) -> Ids:
+    """Return a maker of ids whose chance is `chance`, cut to what is asked for."""
+    return Ids(lambda length: chance[-length:].rjust(length, b"\0"))
+
+
+@given(st.binary(min_size=17, max_size=17))
+def test_an_id_is_its_prefix_and_22_base62_characters(chance: bytes) -> None:
+    made = exactly(chance).new("ord_")
+    assert made.startswith("ord_")
+    assert len(made) == len("ord_") + 22
+    assert set(made.removeprefix("ord_")) <= set(BASE62)
+
+
+@given(st.integers(0, 62**22 - 1))
+def test_an_id_is_its_random_number_in_base62(number: int) -> None:
+    made = exactly(number.to_bytes(17)).new("")
+    assert sum(BASE62.index(digit) * 62**place for place, digit in enumerate(reversed(made))) == number
+
+
+def test_two_ids_differ() -> None:
+    ids = Ids()
+    assert len({ids.new("grt_") for _ in range(1000)}) == 1000
+
+
+@pytest.mark.parametrize("length", [22, 32, 43])
+def test_a_secret_has_the_length_asked_for(length: int) -> None:
+    made = Ids().secret("lb_", length)
+    assert made.startswith("lb_")
+    assert len(made) == len("lb_") + length
+    assert set(made.removeprefix("lb_")) <= set(BASE62)
+
+
+@pytest.mark.parametrize("length", [22, 32, 43])
+def test_a_secret_reaches_its_last_possible_value(length: int) -> None:
+    made = exactly((62**length - 1).to_bytes(length)).secret(length=length)
+    assert made == "z" * length
+
+
+@given(instants, st.binary(min_size=10, max_size=10))
+def test_a_ulid_holds_the_millisecond_and_the_chance(at: datetime, chance: bytes) -> None:
+    made = exactly(chance).ulid("evt_", at)
+    assert len(made) == len("evt_") + 26
+    number = 0
+    for digit in made.removeprefix("evt_"):
+        number = number * 32 + CROCKFORD.index(digit)
+    assert number >> 80 == int(at.timestamp() * 1000)
+    assert number & (1 << 80) - 1 == int.from_bytes(chance)
+
+
+@given(instants, st.integers(1, 10**6), st.binary(min_size=10, max_size=10), st.binary(min_size=10, max_size=10))
+def test_ulids_sort_by_their_time(at: datetime, milliseconds: int, chance: bytes, other: bytes) -> None:
+    later = min(at, datetime(9000, 1, 1, tzinfo=UTC)) + timedelta(milliseconds=milliseconds)
+    earlier = later - timedelta(milliseconds=milliseconds + 1)
+    assert exactly(chance).ulid("evt_", earlier) < exactly(other).ulid("evt_", later)

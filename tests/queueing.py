@@ -1,0 +1,97 @@
+"""Putting work into the queue and taking it out by hand, for tests of the queue and of what stands on it."""
+
+import asyncio
+import contextlib
+import uuid
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from fakes import START, FakeClock
+from purvey.server.jobs import store
+from purvey.server.jobs.model import Job, Kind, Result
+from purvey.server.jobs.wake import Wake
+from purvey.server.jobs.worker import Worker
+from purvey.server.kit.crypto import Keyring
+from purvey.server.kit.database import Connection, Database
+from purvey.server.kit.ids import Ids
+from purvey.server.kit.tools import Tools
+
+PATIENCE = 20.0
+"""Real seconds after which a test that waits for a signal is taken to have failed."""
+
+
+def make_tools(database: Database, clock: FakeClock) -> Tools:
+    """Return tools on a real database, with a fake clock."""
+    return Tools(database, clock, Ids(), Keyring(["k" * 32]), "http://127.0.0.1:8000", private_urls=True)
+
+
+async def make_lane(database: Database, lane: str, *, max_in_flight: int = 100, rate: float | None = None) -> None:
+    """Make a lane named `kind` or `kind:something`."""
+    await database.write(
+        "SELECT lane_ensure($1, split_part($1, ':', 1), NULL, 'a test', $2, $3)", lane, max_in_flight, START
+    )
+    await database.write("UPDATE lanes SET rate_per_second = $2 WHERE id = $1", lane, rate)
+
+
+async def push(
+    target: "Database | Connection", lane: str, *refs: str, kind: str = "test.note", due_at: datetime = START
+) -> None:
+    """Queue one job for each of `refs`; the ids are `job_` and the ref."""
+    jobs = [(f"job_{ref}", lane, kind, "acc_1", ref, due_at) for ref in refs]
+    run = target.write if isinstance(target, Database) else target.fetch
+    await run("SELECT jobs_push($1::job_new[], $2)", jobs, START)
+
+
+async def claim(
+    database: Database,
+    *,
+    now: datetime = START,
+    wants: Mapping[str, int] | None = None,
+    rates: Mapping[str, float] | None = None,
+    per_lane: int = 32,
+) -> list[Job]:
+    """Claim as a worker does, under a fresh token, for 45 seconds."""
+    return await store.claim(
+        database,
+        wants or {"test": 100},
+        rates or {},
+        per_lane=per_lane,
+        token=uuid.uuid4(),
+        now=now,
+        until=now + timedelta(seconds=45),
+    )
+
+
+async def finish(database: Database, *jobs: Job, now: datetime = START, **result: Any) -> set[str]:
+    """Record the same result for each of `jobs`."""
+    return await store.finish(database, [Result(job.id, job.lease_token, **result) for job in jobs], now)
+
+
+async def lane_of(database: Database, lane: str) -> Mapping[str, Any]:
+    """Return the lane's row."""
+    row = await database.row("SELECT * FROM lanes WHERE id = $1", lane)
+    assert row is not None
+    return dict(row)
+
+
+async def next_of(queue: "asyncio.Queue[str]") -> str:
+    """Return the next entry, or fail when none comes."""
+    async with asyncio.timeout(PATIENCE):
+        return await queue.get()
+
+
+@contextlib.asynccontextmanager
+async def working(
+    tools: Tools, kinds: Sequence[Kind[Any]], slots: Mapping[str, int] | None = None
+) -> AsyncIterator[Wake]:
+    """Run a worker, and stop it in the end, when all that it runs has been recorded."""
+    wake = Wake(tools.database, tools.clock)
+    worker = Worker(tools, wake, kinds, slots or {"test": 10})
+    worker.start()
+    try:
+        yield wake
+    finally:
+        async with asyncio.timeout(PATIENCE):
+            await worker.stop()
+            await wake.close()

@@ -1,0 +1,105 @@
+"""A real HTTP server and client around an application, inside the test's own event loop."""
+
+import asyncio
+import contextlib
+import json
+import socket
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+from granian.constants import Interfaces
+from granian.server.embed import Server
+
+from purvey.server.accounts.model import Account
+from purvey.server.kit.tools import Tools
+
+
+@contextlib.contextmanager
+def reserved_port() -> Iterator[int]:
+    """Hold a free loopback port, so that nobody else is given it, for a server that shares it (SO_REUSEPORT)."""
+    with socket.socket() as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        holder.bind(("127.0.0.1", 0))
+        yield holder.getsockname()[1]
+
+
+@contextlib.asynccontextmanager
+async def served(app: Any, port: int) -> AsyncIterator[str]:
+    """Serve `app` with Granian; yields the base URL once the server accepts connections."""
+    server = Server(app, address="127.0.0.1", port=port, interface=Interfaces.ASGI, log_enabled=False)
+    serving = asyncio.create_task(server.serve())
+    try:
+        async with asyncio.timeout(20):
+            await _accepting(port, serving)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.stop()
+        await serving
+
+
+async def _accepting(port: int, serving: asyncio.Task[None]) -> None:
+    while not serving.done():
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+        except ConnectionRefusedError:
+            await asyncio.sleep(0)
+        else:
+            writer.close()
+            await writer.wait_closed()
+            return
+    await serving
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An HTTP answer, read to its end."""
+
+    status: int
+    headers: Any
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        return self.body.decode()
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+@dataclass(frozen=True)
+class Shop:
+    """A running server with one seller, and a client that sends the seller's API key."""
+
+    url: str
+    session: aiohttp.ClientSession
+    tools: Tools
+    clock: Any
+    account: Account
+    key: str
+
+    async def ask(self, method: str, path: str, *, key: str | None = "", **options: Any) -> Reply:
+        """Send a request; `key=None` sends none, another key replaces the seller's."""
+        headers = dict(options.pop("headers", {}))
+        if key is not None:
+            headers.setdefault("Authorization", f"Bearer {key or self.key}")
+        options.setdefault("allow_redirects", False)
+        async with self.session.request(method, self.url + path, headers=headers, **options) as response:
+            return Reply(response.status, response.headers, await response.read())
+
+    async def get(self, path: str, **options: Any) -> Reply:
+        return await self.ask("GET", path, **options)
+
+    async def post(self, path: str, **options: Any) -> Reply:
+        return await self.ask("POST", path, **options)
+
+    async def put(self, path: str, **options: Any) -> Reply:
+        return await self.ask("PUT", path, **options)
+
+    async def patch(self, path: str, **options: Any) -> Reply:
+        return await self.ask("PATCH", path, **options)
+
+    async def delete(self, path: str, **options: Any) -> Reply:
+        return await self.ask("DELETE", path, **options)

@@ -1,0 +1,194 @@
+"""The transitions of orders, in the database: who wins, what is written, what is not."""
+
+import asyncio
+from typing import Any
+
+import msgspec
+import pytest
+from makers import make_account, make_checkout, make_payment, make_tools
+
+from purvey.server.deliverables.model import Content
+from purvey.server.errors import AlreadyFulfilled, InvalidTransition, NotFound
+from purvey.server.fulfillment.actions import Fulfillment
+from purvey.server.fulfillment.model import Deliver
+from purvey.server.kit.database import Database
+from purvey.server.orders.model import Status
+from purvey.server.payments.model import Accepted, Notice, Refused
+
+TEXT = (Content("text", "Taurus: rest."),)
+
+
+class Shop:
+    """A fulfilment on a fresh database, with one account."""
+
+    def __init__(self, database: Database, account_id: str) -> None:
+        self.tools = make_tools(database)
+        self.account_id = account_id
+        self.woken = 0
+        self.fulfillment = Fulfillment(self.tools, self._wake)
+
+    def _wake(self) -> None:
+        self.woken += 1
+
+    async def paid(self, **changes: Any) -> Accepted:
+        """Return the order of a new checkout, paid."""
+        checkout = await make_checkout(self.tools, self.account_id, **changes)
+        verdict = await self.fulfillment.paid(make_payment(checkout))
+        assert isinstance(verdict, Accepted)
+        return verdict
+
+    async def waiting(self) -> Deliver:
+        """Return the command that delivers a new generated order."""
+        order = await self.paid(content_type="generated", deliverables=())
+        return Deliver(self.account_id, order.order_id, TEXT)
+
+    async def count(self, table: str, condition: str = "true") -> int:
+        """Return how many rows there are."""
+        return int(await self.tools.database.value(f"SELECT count(*) FROM {table} WHERE {condition}"))
+
+    async def events(self) -> list[tuple[int, str, str]]:
+        """Return (sequence, type, status in the data) of every event."""
+        rows = await self.tools.database.rows("SELECT sequence, type, body FROM events ORDER BY sequence")
+        return [(row["sequence"], row["type"], msgspec.json.decode(row["body"])["data"]["status"]) for row in rows]
+
+
+@pytest.fixture
+async def shop(database: Database) -> Shop:
+    return Shop(database, await make_account(make_tools(database)))
+
+
+async def test_a_static_order_is_fulfilled_with_its_payment(shop: Shop) -> None:
+    order = await shop.paid()
+    [row] = await shop.tools.database.rows("SELECT * FROM orders")
+    assert (row["id"], row["status"], len(row["deliverables"])) == (order.order_id, "fulfilled", 1)
+    assert await shop.events() == [(1, "order.paid", "paid"), (2, "order.fulfilled", "fulfilled")]
+    assert await shop.count("grants") == 1
+    assert await shop.count("messages", "template = 'ready'") == 1
+    assert await shop.count("jobs", "kind = 'mail.send'") == 1
+    assert await shop.count("checkouts", f"status = 'paid' AND order_id = '{order.order_id}'") == 1
+    history = await shop.tools.database.rows("SELECT version, from_status, to_status FROM order_history ORDER BY version")
+    assert [tuple(step) for step in history] == [(1, None, "paid"), (2, "paid", "fulfilled")]
+    assert shop.woken == 1
+
+
+async def test_a_generated_order_waits_for_its_content(shop: Shop) -> None:
+    await shop.paid(content_type="generated", deliverables=())
+    assert await shop.count("orders", "status = 'processing'") == 1
+    assert await shop.events() == [(1, "order.paid", "paid")]
+    assert await shop.count("grants") == 0
+    assert await shop.count("messages", "template = 'confirmation'") == 1
+
+
+async def test_a_webhook_order_is_handed_off_without_grant_or_mail(shop: Shop) -> None:
+    await shop.paid(content_type="webhook", deliverables=())
+    assert await shop.count("orders", "status = 'handed_off' AND handed_off_at IS NOT NULL") == 1
+    assert await shop.events() == [(1, "order.paid", "paid")]
+    assert (await shop.count("grants"), await shop.count("messages")) == (0, 0)
+
+
+async def test_fifty_payments_of_one_checkout_make_one_order(shop: Shop) -> None:
+    checkout = await make_checkout(shop.tools, shop.account_id)
+    rival = Fulfillment(shop.tools, lambda: None)
+    payment = make_payment(checkout)
+    verdicts = await asyncio.gather(*[(shop.fulfillment, rival)[n % 2].paid(payment) for n in range(50)])
+    assert len({verdict.order_id for verdict in verdicts if isinstance(verdict, Accepted)}) == 1
+    assert all(isinstance(verdict, Accepted) for verdict in verdicts)
+    assert (await shop.count("orders"), await shop.count("grants"), await shop.count("events")) == (1, 1, 2)
+
+
+async def test_a_batch_of_payments_is_told_apart(shop: Shop) -> None:
+    checkouts = [await make_checkout(shop.tools, shop.account_id) for _ in range(20)]
+    verdicts = await asyncio.gather(*[shop.fulfillment.paid(make_payment(one)) for one in checkouts])
+    rows = await shop.tools.database.rows("SELECT id, checkout_id FROM orders")
+    made = {row["checkout_id"]: row["id"] for row in rows}
+    assert [made[one.id] for one in checkouts] == [verdict.order_id for verdict in verdicts if isinstance(verdict, Accepted)]
+    assert [sequence for sequence, _, _ in await shop.events()] == list(range(1, 41))
+
+
+async def test_a_payment_of_another_amount_is_refused(shop: Shop) -> None:
+    checkout = await make_checkout(shop.tools, shop.account_id)
+    verdict = await shop.fulfillment.paid(msgspec.structs.replace(make_payment(checkout), amount=1))
+    assert isinstance(verdict, Refused)
+    assert "for 500 USD" in verdict.reason
+    assert await shop.count("orders") == 0
+
+
+async def test_a_payment_for_no_checkout_is_refused(shop: Shop) -> None:
+    checkout = await make_checkout(shop.tools, shop.account_id)
+    verdict = await shop.fulfillment.paid(msgspec.structs.replace(make_payment(checkout), checkout_id="chk_none"))
+    assert verdict == Refused("no checkout chk_none")
+
+
+async def test_one_payment_pays_one_checkout_only(shop: Shop) -> None:
+    first, second = [await make_checkout(shop.tools, shop.account_id) for _ in range(2)]
+    await shop.fulfillment.paid(make_payment(first, "pay_one"))
+    verdict = await shop.fulfillment.paid(make_payment(second, "pay_one"))
+    assert isinstance(verdict, Refused)
+    assert await shop.count("orders") == 1
+
+
+async def test_the_notice_is_stored_with_the_order_it_made(shop: Shop) -> None:
+    checkout = await make_checkout(shop.tools, shop.account_id)
+    payment = make_payment(checkout)
+    verdict = await shop.fulfillment.paid(payment, Notice("sandbox", "n_1", "payment.succeeded", "{}", payment))
+    assert isinstance(verdict, Accepted)
+    assert verdict.stored
+    assert await shop.count("notices", "id = 'n_1' AND outcome = 'handled'") == 1
+
+
+async def test_fifty_deliveries_fulfil_once(shop: Shop) -> None:
+    command = await shop.waiting()
+    rival = Fulfillment(shop.tools, lambda: None)
+    orders = await asyncio.gather(*[(shop.fulfillment, rival)[n % 2].deliver(command) for n in range(50)])
+    assert {order.status for order in orders} == {Status.FULFILLED}
+    assert (await shop.count("grants"), await shop.count("messages", "template = 'ready'")) == (1, 1)
+    assert await shop.count("deliverables", "order_id IS NOT NULL") == 1
+    assert await shop.events() == [(1, "order.paid", "paid"), (2, "order.fulfilled", "fulfilled")]
+
+
+async def test_other_content_for_a_fulfilled_order_is_refused(shop: Shop) -> None:
+    command = await shop.waiting()
+    await shop.fulfillment.deliver(command)
+    with pytest.raises(AlreadyFulfilled):
+        await shop.fulfillment.deliver(msgspec.structs.replace(command, content=(Content("text", "Leo: roar."),)))
+
+
+async def test_a_handed_off_order_cannot_be_delivered(shop: Shop) -> None:
+    order = await shop.paid(content_type="webhook", deliverables=())
+    with pytest.raises(InvalidTransition) as refused:
+        await shop.fulfillment.deliver(Deliver(shop.account_id, order.order_id, TEXT))
+    assert refused.value.members["current_status"] == "handed_off"
+    assert "processing" in refused.value.members["allowed_statuses"]
+
+
+async def test_a_refunded_order_cannot_be_delivered(shop: Shop) -> None:
+    command = await shop.waiting()
+    await shop.tools.database.write("UPDATE orders SET payment_status = 'refunded', refund_amount = amount, refunded_at = paid_at")
+    with pytest.raises(InvalidTransition):
+        await shop.fulfillment.deliver(command)
+
+
+async def test_another_account_cannot_deliver_even_in_the_same_batch(shop: Shop) -> None:
+    command = await shop.waiting()
+    stranger = await make_account(shop.tools, "Stranger")
+    foreign = msgspec.structs.replace(command, account_id=stranger)
+    theirs, ours = await asyncio.gather(
+        shop.fulfillment.deliver(foreign), shop.fulfillment.deliver(command), return_exceptions=True
+    )
+    assert isinstance(theirs, NotFound)
+    assert not isinstance(ours, BaseException)
+
+
+async def test_metadata_of_a_delivery_is_kept(shop: Shop) -> None:
+    command = await shop.waiting()
+    await shop.fulfillment.deliver(msgspec.structs.replace(command, metadata={"model": "seer-2"}))
+    assert msgspec.json.decode(await shop.tools.database.value("SELECT metadata FROM orders")) == {"model": "seer-2"}
+
+
+async def test_no_access_token_is_stored_in_the_clear(shop: Shop) -> None:
+    await shop.paid()
+    sealed = await shop.tools.database.value("SELECT access_sealed FROM orders")
+    token = shop.tools.keyring.open(sealed).encode()
+    for table in ("orders", "messages", "events", "jobs", "grants"):
+        dump = await shop.tools.database.value(f"SELECT string_agg(t::text, ' ') FROM {table} t")
+        assert token.decode() not in (dump or "")
