@@ -4,11 +4,12 @@ With PURVEY_TEST_DATABASE_URL the tests use that server instead of the embedded 
 """
 
 import asyncio
+import contextlib
 import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -76,13 +77,30 @@ async def _make_template(name: str) -> None:
         await connection.close()
 
 
+NewDatabase = Callable[[], contextlib.AbstractAsyncContextManager[str]]
+
+
+@contextlib.asynccontextmanager
+async def _new_database() -> AsyncIterator[str]:
+    name = f"purvey_{secrets.token_hex(6)}"
+    await _run_sql(f'CREATE DATABASE "{name}" TEMPLATE "{os.environ[TEMPLATE]}"')
+    try:
+        yield database_url(name)
+    finally:
+        await _run_sql(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture
+def new_database() -> NewDatabase:
+    """What makes migrated databases, each for as long as its context lasts; for tests that need more than one."""
+    return _new_database
+
+
 @pytest.fixture
 async def fresh_database() -> AsyncIterator[str]:
     """The URL of a migrated database that only this test uses."""
-    name = f"purvey_{secrets.token_hex(6)}"
-    await _run_sql(f'CREATE DATABASE "{name}" TEMPLATE "{os.environ[TEMPLATE]}" STRATEGY FILE_COPY')
-    yield database_url(name)
-    await _run_sql(f'DROP DATABASE "{name}" WITH (FORCE)')
+    async with _new_database() as url:
+        yield url
 
 
 @pytest.fixture

@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from structlog.testing import capture_logs
+
 from fakes import START, FakeClock
 from purvey.server.jobs import store
 from purvey.server.jobs.model import Job, Kind, Result
@@ -83,15 +85,27 @@ async def next_of(queue: "asyncio.Queue[str]") -> str:
 
 @contextlib.asynccontextmanager
 async def working(
-    tools: Tools, kinds: Sequence[Kind[Any]], slots: Mapping[str, int] | None = None
+    tools: Tools,
+    kinds: Sequence[Kind[Any]],
+    slots: Mapping[str, int] | None = None,
+    *,
+    lines: list[Any] | None = None,
 ) -> AsyncIterator[Wake]:
-    """Run a worker, and stop it in the end, when all that it runs has been recorded."""
+    """Run a worker, and stop it in the end, when all that it runs has been recorded.
+
+    What it logs is added to `lines`; a test that gives none says that nothing goes wrong, and fails when an error is logged.
+    """
     wake = Wake(tools.database, tools.clock)
     worker = Worker(tools, wake, kinds, slots or {"test": 10})
-    worker.start()
-    try:
-        yield wake
-    finally:
-        async with asyncio.timeout(PATIENCE):
-            await worker.stop()
-            await wake.close()
+    with capture_logs() as logged:
+        worker.start()
+        try:
+            yield wake
+        finally:
+            async with asyncio.timeout(PATIENCE):
+                await worker.stop()
+                await wake.close()
+    if lines is not None:
+        lines += logged
+    else:
+        assert [line for line in logged if line["log_level"] == "error"] == []

@@ -3,8 +3,8 @@
 from typing import Any
 
 import msgspec
-from fakes import START
 
+from fakes import START
 from purvey.server.orders.model import Order, PaymentStatus, Status
 
 

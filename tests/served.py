@@ -35,7 +35,7 @@ async def served(app: Any, port: int) -> AsyncIterator[str]:
             await _accepting(port, serving)
         yield f"http://127.0.0.1:{port}"
     finally:
-        server.stop()
+        server.stop()  # type: ignore[no-untyped-call]  # Granian has no annotation there
         await serving
 
 

@@ -1,21 +1,20 @@
 """The worker: what it runs, what it survives, and what becomes of its jobs when it does not."""
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
+from typing import Any
 
 import asyncpg
 import pytest
-from fakes import START, FakeClock
-from queueing import PATIENCE, claim, lane_of, make_lane, make_tools, next_of, push, working
-from structlog.testing import capture_logs
 
+from fakes import START, FakeClock
 from purvey.server.jobs.model import Done, Job, Outcome, RetryAt
 from purvey.server.jobs.wake import Wake
 from purvey.server.jobs.worker import Worker
 from purvey.server.kit.database import Database
 from purvey.server.kit.tools import Tools
+from queueing import PATIENCE, claim, lane_of, make_lane, make_tools, next_of, push, working
 
 Act = Callable[[Job], Awaitable[Outcome]]
 
@@ -146,11 +145,11 @@ async def test_an_exception_puts_its_job_off_and_harms_no_other(tools: Tools) ->
         return Done()
 
     kind = Noting(act)
-    with capture_logs() as logs:
-        async with working(tools, [kind]):
-            assert {await next_of(kind.runs), await next_of(kind.runs)} == {"good", "poison"}
+    lines: list[Any] = []
+    async with working(tools, [kind], lines=lines):
+        assert {await next_of(kind.runs), await next_of(kind.runs)} == {"good", "poison"}
     assert await left(tools.database) == [("poison", 1, 10)]
-    [failure] = [line for line in logs if line["event"] == "job.failed"]
+    [failure] = [line for line in lines if line["event"] == "job.failed"]
     assert (failure["ref"], failure["exc_info"], failure["log_level"]) == ("poison", True, "error")
 
 
@@ -165,7 +164,7 @@ async def test_a_job_that_keeps_failing_waits_longer_each_time_but_is_never_give
     waits = []
     for _ in range(11):
         kind = Noting(act)
-        async with working(tools, [kind]):
+        async with working(tools, [kind], lines=[]):
             await next_of(kind.runs)
         due_at = await tools.database.value("SELECT due_at FROM jobs")
         waits.append((due_at - clock.now()).total_seconds())
@@ -183,7 +182,7 @@ async def test_a_subject_that_cannot_be_loaded_harms_no_other(tools: Tools) -> N
             return await super().load(jobs)
 
     kind = Unreadable()
-    async with working(tools, [kind]):
+    async with working(tools, [kind], lines=[]):
         assert await next_of(kind.runs) == "good"
     assert await left(tools.database) == [("unreadable", 1, 10)]
 
@@ -248,16 +247,21 @@ async def test_a_lease_is_renewed_for_as_long_as_the_run_takes(tools: Tools, clo
     kind = Noting(act)
     async with working(tools, [kind]):
         await next_of(kind.runs)
-        async with asyncio.timeout(PATIENCE):
-            for minute in range(1, 7):
-                clock.advance(seconds=10)
-                # What the lease must have become by this renewal.
-                until = START + timedelta(seconds=10 * minute + 45)
-                while await tools.database.value("SELECT leased_until FROM jobs") < until:
-                    pass
+        for _ in range(7):
+            await asleep(clock, 10)
+            clock.advance(seconds=10)
+        await asleep(clock, 10)
+        assert await tools.database.value("SELECT leased_until FROM jobs") == clock.now() + timedelta(seconds=45)
         enough.set()
     assert kind.runs.empty()
     assert await left(tools.database) == []
+
+
+async def asleep(clock: FakeClock, seconds: float) -> None:
+    """Return once somebody has begun to sleep for exactly `seconds`."""
+    async with asyncio.timeout(PATIENCE):
+        while all(at != clock.at + timedelta(seconds=seconds) for at, _, _ in clock._sleepers):  # noqa: ASYNC110  # it tells nobody
+            await asyncio.sleep(0)
 
 
 async def test_a_worker_that_is_stopped_lets_what_runs_finish(tools: Tools) -> None:
@@ -275,6 +279,12 @@ async def test_a_worker_that_is_stopped_lets_what_runs_finish(tools: Tools) -> N
     assert await left(tools.database) == []
 
 
+async def pass_time(clock: FakeClock, seconds: float) -> None:
+    """Move the clock on once somebody has begun to wait for exactly `seconds`."""
+    await asleep(clock, seconds)
+    clock.advance(seconds=seconds)
+
+
 async def test_what_does_not_finish_in_time_is_put_back_at_once(tools: Tools, clock: FakeClock) -> None:
     await push(tools.database, "test", "endless")
 
@@ -285,28 +295,19 @@ async def test_what_does_not_finish_in_time_is_put_back_at_once(tools: Tools, cl
     kind = Noting(act)
     async with working(tools, [kind]):
         await next_of(kind.runs)
-        asyncio.get_running_loop().call_soon(lambda: asyncio.get_running_loop().call_soon(clock.advance))
-        clock.advance(seconds=1)
-
-        async def give_up() -> None:
-            while await tools.database.value("SELECT count(*) FROM jobs WHERE lease_token IS NOT NULL"):
-                clock.advance(seconds=5)
-
-        giving_up = asyncio.create_task(give_up())
-    await giving_up
+        passing = asyncio.create_task(pass_time(clock, 35))
+    await passing
     [(ref, attempt, _)] = await left(tools.database)
     assert (ref, attempt) == ("endless", 1)
     assert (await lane_of(tools.database, "test"))["in_flight"] == 0
 
 
-@pytest.mark.filterwarnings("ignore::ResourceWarning")
 async def test_a_worker_lives_on_when_every_connection_is_lost(
-    tools: Tools, fresh_database: str, caplog: pytest.LogCaptureFixture
+    tools: Tools, clock: FakeClock, fresh_database: str
 ) -> None:
-    caplog.set_level(logging.CRITICAL, "asyncio")
     killer = await asyncpg.connect(fresh_database)
     kind = Noting()
-    async with working(tools, [kind]) as wake:
+    async with working(tools, [kind], lines=[]) as wake:
         await push(tools.database, "test", "before")
         wake.poke()
         assert await next_of(kind.runs) == "before"
@@ -319,7 +320,7 @@ async def test_a_worker_lives_on_when_every_connection_is_lost(
         )
         async with asyncio.timeout(PATIENCE):
             while kind.runs.empty():
-                tools.clock.advance(seconds=1)  # type: ignore[attr-defined]  # the fake one
+                clock.advance(seconds=1)
                 await killer.execute("SELECT 1")
         assert await next_of(kind.runs) == "after"
     await killer.close()

@@ -8,9 +8,10 @@ from typing import Annotated, Any
 import aiohttp
 import msgspec
 import pytest
-from litestar import get, post, put
+from litestar import Request, get, post, put
 from litestar.params import FromPath, FromQuery, JSONBody
 from structlog.testing import capture_logs
+from yarl import URL
 
 from purvey.server.kit.ids import Ids
 from purvey.server.kit.problem import Unavailable
@@ -68,7 +69,11 @@ async def maybe(data: JSONBody[Part | None] = None) -> Seen:
 
 @get("/things/{thing_id:str}", responses=problems(_404="No such thing."))
 async def read_thing(
-    request: Any, thing_id: FromPath[str], limit: Limit = 20, word: FromQuery[str | None] = None, cursor: Cursor = None
+    request: Request[Any, Any, Any],
+    thing_id: FromPath[str],
+    limit: Limit = 20,
+    word: FromQuery[str | None] = None,
+    cursor: Cursor = None,
 ) -> Page[str]:
     """Read a thing."""
     note(request.scope, thing="seen")
@@ -205,7 +210,7 @@ async def test_text_that_only_looks_odd_is_taken(web: Web, name: str) -> None:
     ],
 )
 async def test_odd_text_in_path_and_query_is_refused_by_name(web: Web, path: str, param: str) -> None:
-    url = aiohttp.client.URL(web.url + path, encoded=True)
+    url = URL(web.url + path, encoded=True)
     async with web.session.get(url) as response:
         assert response.status == 422
         assert (await response.json(content_type=None))["param"] == param
@@ -245,6 +250,7 @@ async def test_bodies_are_limited_to_a_mebibyte_and_marked_routes_to_four(web: W
     assert (refused.status, refused.json["code"], refused.json["limit"]) == (413, "payload_too_large", MIB)
     assert (await web("PUT", "/big", data=body(4 * MIB))).json == {"what": str(4 * MIB - 8)}
     assert (await web("PUT", "/big", data=body(4 * MIB + 1))).status == 413
+    assert (await web("PUT", "/big", data=body(12 * MIB))).status == 413
 
 
 async def test_a_body_without_a_length_is_limited_too(web: Web) -> None:

@@ -267,9 +267,9 @@ async def test_a_price_is_a_whole_number_of_minor_units(shop: Shop, price: objec
         ({"checkout_schema": [{"key": "A", "type": "text", "label": "L"}]}, "checkout_schema.0.key"),
         ({"checkout_schema": [{"key": "a", "type": "text", "label": "L"}] * 2}, "checkout_schema.1.key"),
         ({"checkout_schema": [{"key": "a", "type": "select", "label": "L"}]}, "checkout_schema.0.options"),
-        ({"agent_callback_url": "http://127.0.0.1/hook"}, "agent_callback_url"),
+        ({"agent_callback_url": "http://169.254.169.254/hook"}, "agent_callback_url"),
         ({"agent_callback_url": "ftp://example.com"}, "agent_callback_url"),
-        ({"dynamic_webhook": "http://10.0.0.1/"}, "dynamic_webhook"),
+        ({"dynamic_webhook": "http://[fe80::1]/"}, "dynamic_webhook"),
         ({"dynamic_webhook_secret": "long enough"}, "dynamic_webhook_secret"),
         ({"signing_secret": "short"}, "signing_secret"),
         ({"signing_secret": "whsec_not base64 at all"}, "signing_secret"),
@@ -606,3 +606,29 @@ async def test_a_sale_is_what_is_published_and_a_page_shows_any(shop: Shop) -> N
 async def test_the_body_of_a_caller_without_a_key_is_not_looked_at(shop: Shop) -> None:
     reply = await shop.post("/v1/listings", key=None, json={"nonsense": True})
     assert reply.status == 401
+
+
+async def test_a_change_needs_a_body_even_if_it_changes_nothing(shop: Shop) -> None:
+    listing = await made(shop)
+    refused = await shop.put(f"/v1/listings/{listing['id']}")
+    assert fault(refused) == (422, "validation_error", None)
+    assert (await shop.put(f"/v1/listings/{listing['id']}", json={})).status == 200
+
+
+async def test_the_routes_are_described_from_the_code(shop: Shop) -> None:
+    document = (await shop.get("/openapi.json", key=None)).json
+    made_by = document["paths"]["/v1/listings"]["post"]
+    assert made_by["operationId"] == "create_listing"
+    assert made_by["security"] == [{"bearer": []}]
+    assert set(made_by["responses"]) == {"201", "401", "422", "500", "503"}
+    schemas = document["components"]["schemas"]
+    assert schemas["NewListing"]["required"] == ["name", "price"]
+    assert schemas["NewListing"]["properties"]["price"]["type"] == "integer"
+    assert schemas["ListingChanges"].get("required", []) == []
+    ids = [
+        operation["operationId"]
+        for methods in document["paths"].values()
+        for operation in methods.values()
+        if isinstance(operation, dict)
+    ]
+    assert len(ids) == len(set(ids))

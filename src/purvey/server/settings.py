@@ -121,18 +121,19 @@ def _explain(error: str, found: Mapping[str, object]) -> str:
     name = error.partition(" - at `$.")[2].rstrip("`")
     if name not in found:
         return error
-    kinds = {field.name: msgspec.inspect.type_info(field.type) for field in msgspec.structs.fields(Settings)}
-    return f"{PREFIX}{name.upper()} must be {_wanted(kinds[name])}, not {str(found[name])!r}."
+    return f"{PREFIX}{name.upper()} must be {allowed(name)}, not {str(found[name])!r}."
 
 
-def _wanted(kind: msgspec.inspect.Type) -> str:
-    match kind:
+def allowed(name: str) -> str:
+    """Return in words what the setting called `name` may be."""
+    types = {field.name: field.type for field in msgspec.structs.fields(Settings)}
+    match msgspec.inspect.type_info(types[name]):
         case msgspec.inspect.BoolType():
             return "1 or 0"
-        case msgspec.inspect.IntType():
-            return f"a whole number from {kind.ge} to {kind.le}"
-        case msgspec.inspect.LiteralType():
-            return " or ".join(str(value) for value in kind.values)
+        case msgspec.inspect.IntType(ge=least, le=most):
+            return f"a whole number from {least} to {most}"
+        case msgspec.inspect.LiteralType(values=values):
+            return " or ".join(str(value) for value in values)
         case _:
             return "text"
 

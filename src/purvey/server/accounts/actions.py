@@ -7,7 +7,7 @@ from purvey.server.accounts.model import Account, ApiKey, Caller
 from purvey.server.errors import AuthenticationError, Conflict, FieldError, invalid, unknown
 from purvey.server.kit.crypto import sha256
 from purvey.server.kit.money import check_currency
-from purvey.server.kit.text import check_email
+from purvey.server.kit.text import check_email, check_line
 from purvey.server.kit.tools import Tools
 
 KEY_PREFIX = "lb_"
@@ -93,7 +93,4 @@ def _checked(field: str, text: str, check: Callable[[str], str]) -> str:
 
 
 def _check_name(text: str) -> str:
-    name = text.strip()
-    if not name or len(name) > LONGEST_NAME or not name.isprintable():
-        raise ValueError(f"must be 1 to {LONGEST_NAME} printable characters")
-    return name
+    return check_line(text, LONGEST_NAME)

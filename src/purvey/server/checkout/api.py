@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 from litestar import get, post
-from litestar.params import JSONBody
+from litestar.params import FromPath, JSONBody
 
 from purvey.server.checkout import actions
 from purvey.server.checkout.rules import CheckoutOut
@@ -22,15 +22,13 @@ class NewCheckout(Body):
 
 
 @post("/v1/checkouts", tags=["Checkouts"], responses=problems(_404="No such listing is on sale."))
-async def start_checkout(
-    data: JSONBody[NewCheckout], tools: Given[Tools], inbox: Given[Inbox]
-) -> CheckoutOut:
+async def start_checkout(data: JSONBody[NewCheckout], tools: Given[Tools], inbox: Given[Inbox]) -> CheckoutOut:
     """Start a checkout. Pay at its `url`; a free one is paid already."""
     return await actions.start(tools, inbox, data.listing_id, data.buyer_email, data.checkout_data)
 
 
 @get("/v1/checkouts/{checkout_id:str}", tags=["Checkouts"], responses=problems(_404="No such checkout."))
-async def read_checkout(checkout_id: str, tools: Given[Tools]) -> CheckoutOut:
+async def read_checkout(checkout_id: FromPath[str], tools: Given[Tools]) -> CheckoutOut:
     """Return a checkout: open, paid (then with its order, and for an hour with the access link) or expired."""
     return await actions.show(tools, checkout_id)
 

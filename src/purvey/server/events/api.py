@@ -3,7 +3,7 @@
 from typing import Annotated, Literal
 
 from litestar import Response, get
-from litestar.params import QueryParameter
+from litestar.params import FromPath, FromQuery, QueryParameter
 
 from purvey.server.accounts.api import for_sellers
 from purvey.server.accounts.model import Account
@@ -19,12 +19,12 @@ EventId = Annotated[str | None, QueryParameter(description="The id of an event; 
 async def list_events(
     tools: Given[Tools],
     account: Given[Account],
-    type: EventType | None = None,  # noqa: A002  # the parameter's name on the wire
-    listing_id: str | None = None,
-    order_id: str | None = None,
+    type: FromQuery[EventType | None] = None,  # noqa: A002  # the parameter's name on the wire
+    listing_id: FromQuery[str | None] = None,
+    order_id: FromQuery[str | None] = None,
     after: EventId = None,
     cursor: EventId = None,
-    order: Literal["asc", "desc"] = "asc",
+    order: FromQuery[Literal["asc", "desc"]] = "asc",
     limit: Limit = 50,
 ) -> Response[bytes]:
     """Read the log, oldest first. Keep the id of the last event you handled and ask for what comes `after` it."""
@@ -41,7 +41,7 @@ async def list_events(
 
 
 @get("/v1/events/{event_id:str}", tags=["Events"], responses=problems(_404="This account has no such event."))
-async def read_event(event_id: str, tools: Given[Tools], account: Given[Account]) -> Response[bytes]:
+async def read_event(event_id: FromPath[str], tools: Given[Tools], account: Given[Account]) -> Response[bytes]:
     """Return one event."""
     return json_bytes((await actions.read_one(tools, account.id, event_id)).encode())
 

@@ -41,9 +41,7 @@ class Fulfillment:
         self._payments: Batcher[Claim, Verdict] = Batcher(
             self._pay_all, key=lambda claim: claim[0].checkout_id, largest=LARGEST_BATCH
         )
-        self._deliveries: Batcher[Deliver, Delivered] = Batcher(
-            self._deliver_all, key=_key, largest=LARGEST_BATCH
-        )
+        self._deliveries: Batcher[Deliver, Delivered] = Batcher(self._deliver_all, key=_key, largest=LARGEST_BATCH)
 
     async def paid(self, payment: Payment, notice: Notice | None = None) -> Verdict:
         """Make the order of a confirmed payment, or find the one that exists; the notice is stored with it.
@@ -65,7 +63,9 @@ class Fulfillment:
 
     async def _pay_all(self, claims: Sequence[Claim]) -> list[Verdict]:
         sold = await checkouts.load(self._tools, [payment.checkout_id for payment, _ in claims])
-        fresh = [claim for claim in claims if _refusal(sold, claim[0]) is None and not sold[claim[0].checkout_id].order_id]
+        fresh = [
+            claim for claim in claims if _refusal(sold, claim[0]) is None and not sold[claim[0].checkout_id].order_id
+        ]
         made = await self._make([(sold[payment.checkout_id], payment, notice) for payment, notice in fresh])
         missed = [payment.checkout_id for payment, _ in fresh if payment.checkout_id not in made]
         sold |= await checkouts.load(self._tools, missed) if missed else {}

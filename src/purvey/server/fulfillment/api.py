@@ -4,7 +4,7 @@ from typing import Annotated
 
 import msgspec
 from litestar import Router, post
-from litestar.params import JSONBody
+from litestar.params import FromPath, JSONBody
 
 from purvey.server.accounts.api import for_sellers
 from purvey.server.accounts.model import Account
@@ -43,7 +43,9 @@ def content_of(delivery: Delivery) -> tuple[Content, ...]:
     flat = [name for name in ("type", "value", "token", "format") if getattr(delivery, name) is not None]
     spellings = [name for name in ("deliverables", "deliverable") if getattr(delivery, name) is not None] + flat[:1]
     if len(spellings) > 1:
-        raise invalid([FieldError(loc=[spellings[1]], msg=f"give either this or `{spellings[0]}`, not both", type="conflict")])
+        raise invalid(
+            [FieldError(loc=[spellings[1]], msg=f"give either this or `{spellings[0]}`, not both", type="conflict")]
+        )
     if delivery.deliverables is not None:
         return check(delivery.deliverables, at=("deliverables",), least=1)
     if delivery.deliverable is not None:
@@ -63,7 +65,7 @@ def content_of(delivery: Delivery) -> tuple[Content, ...]:
     ),
 )
 async def deliver(
-    order_id: str,
+    order_id: FromPath[str],
     data: JSONBody[Delivery],
     tools: Given[Tools],
     account: Given[Account],

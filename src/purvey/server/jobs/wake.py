@@ -99,8 +99,10 @@ class Wake:
                 self._stir()
                 await lost.wait()
             finally:
-                connection.remove_termination_listener(gone)
-                await connection.remove_listener(store.CHANNEL, self._heard)
+                # Refused when the connection is gone, and then not needed.
+                with contextlib.suppress(asyncpg.InterfaceError):
+                    connection.remove_termination_listener(gone)
+                    await connection.remove_listener(store.CHANNEL, self._heard)
 
     def _heard(self, _connection: Connection, _pid: int, _channel: str, origin: object) -> None:
         if origin != self._origin:

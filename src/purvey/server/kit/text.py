@@ -8,7 +8,9 @@ LONGEST_EMAIL = 254
 
 LONGEST_SLUG = 80
 
+UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _LABEL = re.compile(r"[^\W_](?:[\w-]{0,61}[^\W_])?")
+_NO_LINE = frozenset({"Cc", "Cs", "Zl", "Zp"})
 _EXAMPLE = "give it like ada@example.com"
 
 
@@ -31,6 +33,21 @@ def check_email(text: str) -> str:
     if not _is_domain(domain):
         raise ValueError(f"what stands after the @ is no domain name; {_EXAMPLE}")
     return address
+
+
+def check_storable(text: str) -> str:
+    """Return `text`; raise ValueError if it holds U+0000 or a lone surrogate, which no database text and no JSON can hold."""
+    if match := UNSTORABLE.search(text):
+        raise ValueError(f"must not contain the character U+{ord(match.group()):04X}, which no text can hold")
+    return text
+
+
+def check_line(text: str, longest: int) -> str:
+    """Return `text` without white space around it; raise ValueError unless it is one line of 1 to `longest` characters."""
+    line = text.strip()
+    if not 1 <= len(line) <= longest or any(unicodedata.category(character) in _NO_LINE for character in line):
+        raise ValueError(f"must be one line of 1 to {longest} characters")
+    return line
 
 
 def slug(text: str) -> str:

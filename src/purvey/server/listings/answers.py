@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from purvey.server.errors import FieldError, invalid
-from purvey.server.kit.text import check_email
+from purvey.server.kit.text import check_email, check_storable
 from purvey.server.listings.model import CheckoutField, FieldType
 
 MOST_FIELDS = 10
@@ -82,7 +82,7 @@ def _field_faults(field: CheckoutField) -> list[tuple[str, str]]:
 
 
 def _checked(field: CheckoutField, given: Any) -> Answer | None:
-    given = given.strip() if isinstance(given, str) else given
+    given = check_storable(given).strip() if isinstance(given, str) else given
     if given in _NOTHING:
         if field.required:
             raise ValueError("is required")

@@ -14,7 +14,7 @@ from purvey.server.errors import Conflict, FieldError, InvalidPrice, LockedField
 from purvey.server.kit.money import check_currency
 from purvey.server.kit.safe_http import check_url
 from purvey.server.kit.safe_http.url import parse
-from purvey.server.kit.text import slug
+from purvey.server.kit.text import check_line, slug
 from purvey.server.listings.answers import check_answers, check_schema
 from purvey.server.listings.model import Fulfillment, Listing, Showcase, Status
 from purvey.server.listings.wire import (
@@ -42,6 +42,8 @@ __all__ = [
 
 SECRET_PREFIX = "whsec_"  # noqa: S105  # marks a secret, is none
 """What follows it is the key in base64, as Standard Webhooks has it."""
+
+LONGEST_NAME = 100
 
 _IMPLIED: Mapping[Fulfillment, ContentType] = MappingProxyType({"managed": "static", "external": "generated"})
 _RENAMED = MappingProxyType({"grant_hours": "grant_after"})
@@ -230,10 +232,7 @@ def _price(value: Any) -> int:
 
 
 def _name(text: str) -> str:
-    name = text.strip()
-    if not name or not name.isprintable():
-        raise ValueError("must be 1 to 100 printable characters")
-    return name
+    return check_line(text, LONGEST_NAME)
 
 
 def _browser_url(url: str) -> str:

@@ -172,7 +172,7 @@ CREATE TYPE job_result AS (id text, lease_token uuid, next_at timestamptz, attem
 
 -- Records results in the caller's transaction and returns the ids of those that still held their lease; the others record nothing.
 CREATE FUNCTION jobs_finish(p_results job_result[], p_now timestamptz) RETURNS SETOF text
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET enable_seqscan = off AS $$
 DECLARE
     ids      text[];
     lane_ids text[];
@@ -221,19 +221,20 @@ LANGUAGE sql AS $$
         held_until = CASE WHEN ended.trips THEN p_now + interval '15 minutes' ELSE lanes.held_until END
     FROM (
         SELECT judged.*, failed > 0 AND (in_hour > 50 OR (breaker = 'open' AND answered = 0)) AS trips FROM (
-            SELECT counted.*, lane.breaker,
+            SELECT counted.*, lane.breaker, hour.is_new AS new_hour,
                    CASE WHEN answered > 0 THEN 0 ELSE lane.failed_in_row + failed END AS in_row,
-                   CASE WHEN answered > 0 AND lane.breaker = 'open' THEN 0 WHEN new_hour THEN failed
+                   CASE WHEN answered > 0 AND lane.breaker = 'open' THEN 0 WHEN hour.is_new THEN failed
                         ELSE lane.failed_in_hour + failed END AS in_hour
             FROM (
-                SELECT u.lane_id, count(*)::int AS n, min(u.due_at) AS due_at,
-                       (count(*) FILTER (WHERE u.target = 'failed'))::int AS failed,
-                       (count(*) FILTER (WHERE u.target = 'answered'))::int AS answered,
-                       bool_or(u.target = 'failed' AND (l.hour_began_at IS NULL OR l.hour_began_at <= p_now - interval '1 hour')) IS TRUE
-                           AS new_hour
-                FROM unnest(p_lanes, p_dues, p_targets) AS u (lane_id, due_at, target) JOIN lanes l ON l.id = u.lane_id
-                GROUP BY u.lane_id
-            ) counted JOIN lanes lane ON lane.id = counted.lane_id
+                SELECT lane_id, count(*)::int AS n, min(due_at) AS due_at,
+                       (count(*) FILTER (WHERE target = 'failed'))::int AS failed,
+                       (count(*) FILTER (WHERE target = 'answered'))::int AS answered
+                FROM unnest(p_lanes, p_dues, p_targets) AS ended (lane_id, due_at, target) GROUP BY lane_id
+            ) counted
+            JOIN lanes lane ON lane.id = counted.lane_id
+            CROSS JOIN LATERAL (
+                SELECT failed > 0 AND (lane.hour_began_at IS NULL OR lane.hour_began_at <= p_now - interval '1 hour') AS is_new
+            ) hour
         ) judged
     ) ended
     WHERE lanes.id = ended.lane_id;
@@ -241,7 +242,7 @@ $$;
 
 -- Lengthens the leases that are still held.
 CREATE FUNCTION jobs_renew(p_ids text[], p_tokens uuid[], p_until timestamptz) RETURNS void
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET enable_seqscan = off AS $$
 BEGIN
     PERFORM 1 FROM jobs JOIN unnest(p_ids, p_tokens) AS held (id, token) ON jobs.id = held.id AND jobs.lease_token = held.token
     ORDER BY jobs.id FOR NO KEY UPDATE OF jobs;
@@ -291,7 +292,7 @@ $$;
 
 -- Moves those of the jobs named that wait (an endpoint's URL was changed) to another lane. One that is being run stays.
 CREATE FUNCTION jobs_move(p_ids text[], p_lane text) RETURNS void
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET enable_seqscan = off AS $$
 BEGIN
     PERFORM 1 FROM jobs WHERE id = ANY (p_ids) AND lease_token IS NULL ORDER BY id FOR UPDATE;
     WITH moved AS (
@@ -303,7 +304,7 @@ $$;
 
 -- Takes those of the jobs named that wait out of the queue, and returns their ids. One that is being run stays.
 CREATE FUNCTION jobs_withdraw(p_ids text[]) RETURNS SETOF text
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET enable_seqscan = off AS $$
 BEGIN
     PERFORM 1 FROM jobs WHERE id = ANY (p_ids) AND lease_token IS NULL ORDER BY id FOR UPDATE;
     RETURN QUERY DELETE FROM jobs WHERE id = ANY (p_ids) AND lease_token IS NULL RETURNING id;

@@ -236,7 +236,7 @@ CREATE TYPE webhook_result AS (
 -- Records results, and returns the ids of the jobs that still held their lease; for the others nothing is written. A retry goes
 -- on in the lane that the endpoint has now.
 CREATE FUNCTION webhooks_record(p_results webhook_result[], p_now timestamptz) RETURNS SETOF text
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET enable_seqscan = off AS $$
 DECLARE
     held text[];
 BEGIN

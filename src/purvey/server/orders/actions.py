@@ -62,6 +62,4 @@ async def show(tools: Tools, orders: Sequence[Order]) -> list[OrderOut]:
 
 
 def _out(deliverable: Deliverable) -> DeliverableOut:
-    return DeliverableOut(
-        deliverable.id, deliverable.type, deliverable.value, deliverable.token, deliverable.format
-    )
+    return DeliverableOut(deliverable.id, deliverable.type, deliverable.value, deliverable.token, deliverable.format)

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated
 
 from litestar import get
-from litestar.params import QueryParameter
+from litestar.params import FromPath, FromQuery, QueryParameter
 
 from purvey.server.accounts.api import for_sellers
 from purvey.server.accounts.model import Account
@@ -23,9 +23,9 @@ UNKNOWN = problems(_404="This account has no such order.")
 async def list_orders(
     tools: Given[Tools],
     account: Given[Account],
-    status: Status | None = None,
-    listing_id: str | None = None,
-    buyer_email: str | None = None,
+    status: FromQuery[Status | None] = None,
+    listing_id: FromQuery[str | None] = None,
+    buyer_email: FromQuery[str | None] = None,
     created_after: Annotated[datetime | None, QueryParameter(description="RFC 3339.")] = None,
     created_before: Annotated[datetime | None, QueryParameter(description="RFC 3339.")] = None,
     limit: Limit = 20,
@@ -38,14 +38,14 @@ async def list_orders(
 
 
 @get("/v1/orders/{order_id:str}", tags=["Orders"], responses=UNKNOWN)
-async def read_order(order_id: str, tools: Given[Tools], account: Given[Account]) -> OrderOut:
+async def read_order(order_id: FromPath[str], tools: Given[Tools], account: Given[Account]) -> OrderOut:
     """Return one order."""
     [shown] = await actions.show(tools, [await actions.read(tools, account.id, order_id)])
     return shown
 
 
 @get("/v1/orders/{order_id:str}/history", tags=["Orders"], responses=UNKNOWN)
-async def read_history(order_id: str, tools: Given[Tools], account: Given[Account]) -> Page[HistoryEntry]:
+async def read_history(order_id: FromPath[str], tools: Given[Tools], account: Given[Account]) -> Page[HistoryEntry]:
     """Return every change of an order, oldest first."""
     return Page(data=await actions.history(tools, account.id, order_id), has_more=False, cursor=None)
 

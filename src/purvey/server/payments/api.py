@@ -3,13 +3,16 @@
 from typing import Any
 
 from litestar import Request, post
+from litestar.params import FromPath
 
 from purvey.server.kit.web import Given
 from purvey.server.payments.inbox import Inbox
 
 
 @post("/payments/{provider:str}/notices", status_code=200, tags=["Payments"], security=[])
-async def receive_notice(request: Request[Any, Any, Any], provider: str, inbox: Given[Inbox]) -> dict[str, bool]:
+async def receive_notice(
+    request: Request[Any, Any, Any], provider: FromPath[str], inbox: Given[Inbox]
+) -> dict[str, bool]:
     """Take a signed notice. 200 says that it is stored; the same notice again is thanked again and changes nothing."""
     await inbox.receive(provider, request.headers, await request.body())
     return {"received": True}

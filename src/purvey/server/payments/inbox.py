@@ -90,4 +90,3 @@ class Inbox:
         now = self._tools.clock.now()
         await store.keep(self._tools.database, notice, reason, now, now + AGAIN_AFTER)
         self._wake()
-

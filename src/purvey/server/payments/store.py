@@ -33,16 +33,12 @@ async def settle(
     database: Database, notice: Notice, outcome: Literal["handled", "refused"], reason: str | None, now: datetime
 ) -> None:
     """Store the notice with what came of it; one that was settled before stays as it was."""
-    await database.write(
-        SETTLE, *_stored(notice), outcome, reason, now, again=True
-    )
+    await database.write(SETTLE, *_stored(notice), outcome, reason, now, again=True)
 
 
 async def keep(database: Database, notice: Notice, reason: str, now: datetime, again_at: datetime) -> None:
     """Store a notice that could not be handed on, and a job that will try again."""
-    await database.write(
-        KEEP, *_stored(notice), reason, now, LANE, JOB, again_at, again=True
-    )
+    await database.write(KEEP, *_stored(notice), reason, now, LANE, JOB, again_at, again=True)
 
 
 async def waiting(database: Database, refs: list[str]) -> dict[str, Notice]:

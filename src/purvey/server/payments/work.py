@@ -61,4 +61,3 @@ class HandOnNotice:
         """Hand on one notice, or wait longer."""
         verdict = await self._inbox.hand_on(notice)
         return Done() if verdict is not None else RetryAt(self._tools.clock.now() + next_try(job))
-

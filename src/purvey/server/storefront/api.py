@@ -5,6 +5,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from litestar import Request, Response, get, post
+from litestar.params import FromPath
 from litestar.response import Redirect
 from markupsafe import Markup
 
@@ -42,7 +43,7 @@ async def home(shop: Given[Shop]) -> Response[str]:
 
 
 @get("/assets/{name:str}", include_in_schema=False)
-async def asset(name: str) -> Response[bytes]:
+async def asset(name: FromPath[str]) -> Response[bytes]:
     """Serve a stylesheet or a script; its address changes with its content."""
     if name not in ASSETS:
         raise NotFound("There is nothing at this address.")
@@ -52,7 +53,9 @@ async def asset(name: str) -> Response[bytes]:
 
 
 @get(["/l/{listing_id:str}", "/l/{listing_id:str}/{slug:str}"], include_in_schema=False)
-async def product(listing_id: str, tools: Given[Tools], shop: Given[Shop], slug: str = "") -> Response[str]:
+async def product(
+    listing_id: FromPath[str], tools: Given[Tools], shop: Given[Shop], slug: FromPath[str] = ""
+) -> Response[str]:
     """Show a listing and its order form."""
     del slug
     listing = await listings.on_page(tools, listing_id)
@@ -60,7 +63,9 @@ async def product(listing_id: str, tools: Given[Tools], shop: Given[Shop], slug:
 
 
 @post("/l/{listing_id:str}/checkout", status_code=303, include_in_schema=False)
-async def order(request: Browser, listing_id: str, tools: Given[Tools], inbox: Given[Inbox], shop: Given[Shop]) -> Any:
+async def order(
+    request: Browser, listing_id: FromPath[str], tools: Given[Tools], inbox: Given[Inbox], shop: Given[Shop]
+) -> Any:
     """Take the order form: on to the payment, or back with a word beside each wrong field."""
     listing = await listings.on_page(tools, listing_id)
     posted = {name: str(value) for name, value in (await request.form()).items()}
@@ -83,7 +88,7 @@ def _by_field(error: ValidationError) -> Mapping[str, str]:
 
 @get("/checkout/{checkout_id:str}/return", include_in_schema=False)
 async def come_back(
-    checkout_id: str, tools: Given[Tools], inbox: Given[Inbox], shop: Given[Shop]
+    checkout_id: FromPath[str], tools: Given[Tools], inbox: Given[Inbox], shop: Given[Shop]
 ) -> Response[str] | Redirect:
     """Take the buyer from the payment page to the content, or wait for the payment's confirmation."""
     token = await checkouts.come_back(tools, inbox, checkout_id)
@@ -97,7 +102,7 @@ async def come_back(
 
 
 @get("/access/{token:str}", include_in_schema=False)
-async def look(token: str, tools: Given[Tools], shop: Given[Shop]) -> Response[str]:
+async def look(token: FromPath[str], tools: Given[Tools], shop: Given[Shop]) -> Response[str]:
     """Show what was bought, or why it is not there. Looking uses nothing up."""
     seen = await access.look(tools, token)
     match seen.door:
@@ -113,7 +118,12 @@ async def look(token: str, tools: Given[Tools], shop: Given[Shop]) -> Response[s
 
 @get("/download/{grant_id:str}/{deliverable_id:str}/{expires:int}/{signature:str}", include_in_schema=False)
 async def download(
-    request: Browser, grant_id: str, deliverable_id: str, expires: int, signature: str, tools: Given[Tools]
+    request: Browser,
+    grant_id: FromPath[str],
+    deliverable_id: FromPath[str],
+    expires: FromPath[int],
+    signature: FromPath[str],
+    tools: Given[Tools],
 ) -> Redirect:
     """Open a deliverable: a URL is redirected to (FU-12). Each opening counts; HEAD does not."""
     counts = not is_head(request.scope)

@@ -46,9 +46,7 @@ def _availability(product: Product) -> views.Availability:
 
 
 def _email() -> views.Field:
-    return views.Field(
-        name=forms.BUYER_EMAIL, type="email", label="Your e-mail address", max_length=LONGEST_EMAIL
-    )
+    return views.Field(name=forms.BUYER_EMAIL, type="email", label="Your e-mail address", max_length=LONGEST_EMAIL)
 
 
 def _field(field: CheckoutField) -> views.Field:

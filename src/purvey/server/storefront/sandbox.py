@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 from litestar import Request, Response, get, post
+from litestar.params import FromPath
 
 from purvey.server.checkout import actions as checkouts
 from purvey.server.checkout.model import Checkout
@@ -29,14 +30,14 @@ class CardBody(Body):
 class Paid(msgspec.Struct, frozen=True):
     """The payment went through. `return_url` makes the order if the notice has not yet."""
 
-    checkout_id: str
+    checkout_id: FromPath[str]
     return_url: str
     object: str = "sandbox_payment"
     status: str = "paid"
 
 
 @get("/sandbox/checkouts/{checkout_id:str}", include_in_schema=False)
-async def payment_page(checkout_id: str, tools: Given[Tools], shop: Given[Shop]) -> Response[str]:
+async def payment_page(checkout_id: FromPath[str], tools: Given[Tools], shop: Given[Shop]) -> Response[str]:
     """Show where a test card is entered."""
     checkout = await checkouts.read(tools, checkout_id)
     return page(pages.sandbox(_view(tools, checkout, shop)))
@@ -44,7 +45,7 @@ async def payment_page(checkout_id: str, tools: Given[Tools], shop: Given[Shop])
 
 @post("/sandbox/checkouts/{checkout_id:str}/pay", status_code=200, include_in_schema=False)
 async def pay(
-    request: Browser, checkout_id: str, tools: Given[Tools], sandbox: Given[Sandbox], shop: Given[Shop]
+    request: Browser, checkout_id: FromPath[str], tools: Given[Tools], sandbox: Given[Sandbox], shop: Given[Shop]
 ) -> Any:
     """Pay with a test card: a form leads on to the content, JSON is answered with JSON."""
     checkout = await checkouts.read(tools, checkout_id)

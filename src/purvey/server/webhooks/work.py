@@ -158,7 +158,7 @@ def _tell(job: Job, decided: Decided, *, held: bool) -> None:
         "webhook.attempt",
         account=due.account_id,
         endpoint=due.endpoint_id,
-        event=due.event_id,
+        event_id=due.event_id,
         type=due.event_type,
         delivery=due.delivery_id,
         attempt=job.attempt,

@@ -42,6 +42,12 @@ def refuse(value: object, type_: Any) -> ValidationError:
     return _error(faults(value, type_))
 
 
+def missing(type_: Any) -> ValidationError:
+    """Return the error for a request without a body where a `type_` is needed."""
+    found = faults({}, type_)
+    return _error(found) if found else ValidationError("A JSON body is needed here; send {} for none of its fields.")
+
+
 @lru_cache(maxsize=512)
 def _decoder(type_: Any) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(type_)

@@ -99,7 +99,7 @@ def _translated(request: AnyRequest, error: HTTPException) -> ProblemError:
 def _bad_request(request: AnyRequest, error: HTTPException) -> ProblemError:
     entries = error.extra if isinstance(error.extra, list) else []
     if any(entry.get("source") == "body" for entry in entries):
-        return body.refuse({}, body.JsonBody.types.get(request.route_handler.handler_id, Any))
+        return body.missing(body.JsonBody.types.get(request.route_handler.handler_id, Any))
     found = [_parameter_fault(entry) for entry in entries if entry.get("key")]
     return invalid(found) if found else ValidationError(f"{error.detail}.")
 

@@ -12,9 +12,9 @@ from urllib.parse import parse_qsl
 from litestar import Request
 
 from purvey.server.kit.problem import FieldError, invalid
+from purvey.server.kit.text import UNSTORABLE
 
 _ENCODED = re.compile(rb"%00|%[eE][dD]%[abAB]|\x00")
-_IN_TEXT = re.compile("[\x00\ud800-\udfff]")
 _MESSAGE = "must not contain the character U+{:04X}, which no text can hold"
 
 
@@ -54,18 +54,18 @@ def _is_utf8(raw: bytes) -> bool:
 
 
 def _refuse_each(pairs: list[tuple[str, str]]) -> None:
-    found = [_fault((_safe(name),), text) for name, text in pairs if _IN_TEXT.search(text) or _IN_TEXT.search(name)]
+    found = [_fault((_safe(name),), text) for name, text in pairs if UNSTORABLE.search(text) or UNSTORABLE.search(name)]
     if found:
         raise invalid(found)
 
 
 def _walk(value: object, loc: tuple[str | int, ...]) -> Iterator[FieldError]:
     if isinstance(value, str):
-        if _IN_TEXT.search(value):
+        if UNSTORABLE.search(value):
             yield _fault(loc, value)
     elif isinstance(value, dict):
         for name, entry in value.items():
-            if _IN_TEXT.search(name):
+            if UNSTORABLE.search(name):
                 yield _fault((*loc, _safe(name)), name)
             yield from _walk(entry, (*loc, _safe(name)))
     elif isinstance(value, list):
@@ -74,10 +74,10 @@ def _walk(value: object, loc: tuple[str | int, ...]) -> Iterator[FieldError]:
 
 
 def _fault(loc: tuple[str | int, ...], text: str) -> FieldError:
-    match = _IN_TEXT.search(text)
+    match = UNSTORABLE.search(text)
     code = ord(match.group()) if match else 0
     return FieldError(loc=list(loc), msg=_MESSAGE.format(code), type="odd_text")
 
 
 def _safe(name: str) -> str:
-    return _IN_TEXT.sub("\N{REPLACEMENT CHARACTER}", name)
+    return UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", name)

@@ -10,6 +10,7 @@ from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 from litestar.types import Method
+from litestar.types.internal_types import PathParameterDefinition
 
 import purvey
 from purvey.server.kit.problem import CONTENT_TYPE, NotFound
@@ -77,9 +78,14 @@ async def _shut(_: object) -> None:
     raise NotFound("There is nothing at this address; the OpenAPI document is at /openapi.json.")
 
 
-def _operation_id(handler: HTTPRouteHandler, method: Method, _: object) -> str:
-    name = handler.handler_name
-    return name if len(handler.http_methods) == 1 else f"{name}_{method.lower()}"
+def _operation_id(handler: HTTPRouteHandler, method: Method, path: list[str | PathParameterDefinition]) -> str:
+    """Return the handler's name, with what tells its paths and methods apart if it has several."""
+    parts = [handler.handler_name]
+    if len(handler.paths) > 1:
+        parts += [part for part in path if isinstance(part, str)][-1:]
+    if len(handler.http_methods) > 1:
+        parts.append(method.lower())
+    return "_".join(parts)
 
 
 def _put_right(operation: dict[str, Any], problem: dict[str, Any]) -> None:

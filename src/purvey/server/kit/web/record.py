@@ -1,14 +1,21 @@
 """What surrounds every request: its ids, HEAD, and one wide log line."""
 
+import asyncio
+import contextlib
 import re
 import time
 from typing import Any, cast
 
 import structlog
 from litestar.enums import ScopeType
-from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from litestar.types import ASGIApp, HTTPReceiveMessage, Message, Receive, Scope, Send, WebSocketReceiveMessage
 
 from purvey.server.kit.ids import Ids
+
+MOST_DROPPED = 16 * 1024 * 1024
+"""Bytes of a body that is too large that are read and dropped before the answer is sent."""
+DROP_FOR = 5.0
+"""Seconds that this may take."""
 
 log = structlog.get_logger()
 
@@ -60,11 +67,20 @@ class Record:
             keys["method"] = "GET"
             keys[_HEAD] = True
         status: int | None = None
+        all_read = False
+
+        async def receive_and_see() -> HTTPReceiveMessage | WebSocketReceiveMessage:
+            nonlocal all_read
+            message = await receive()
+            all_read = not message.get("more_body", False)
+            return message
 
         async def send_with_ids(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                if status == 413 and not all_read:
+                    await _read_on(receive_and_see)
                 message["headers"] = [*message["headers"], *added]
             elif head and message["type"] == "http.response.body":
                 message["body"] = b""
@@ -72,11 +88,23 @@ class Record:
 
         started = time.perf_counter()
         try:
-            await self._app(scope, receive, send_with_ids)
+            await self._app(scope, receive_and_see, send_with_ids)
         finally:
             duration = round((time.perf_counter() - started) * 1000, 2)
             route = scope.get("path_template")
             log.info("request", method=method, route=route, status=status, duration_ms=duration, **notes)
+
+
+async def _read_on(receive: Receive) -> None:
+    """Read and drop what the client is still sending, within limits: it reads the answer only when it has sent its request."""
+    left = MOST_DROPPED
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(DROP_FOR):
+            while left > 0:
+                message = await receive()
+                if message["type"] != "http.request" or not message["more_body"]:
+                    return
+                left -= len(message["body"])
 
 
 def _notes(scope: Scope) -> dict[str, Any]:

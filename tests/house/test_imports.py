@@ -1,0 +1,112 @@
+"""Who may import what, as far as the tool for it (import-linter, see pyproject.toml) has no word for the rule."""
+
+import ast
+from pathlib import Path
+
+from house.sources import SERVER, SOURCES, functions, imported, modules, shown, tree
+
+IMPURE = {
+    "asyncio": "waits",
+    "random": "draws lots",
+    "secrets": "draws lots",
+    "os": "touches the machine",
+    "time": "asks what time it is",
+    "subprocess": "starts processes",
+    "socket": "goes out",
+    "aiohttp": "goes out",
+    "asyncpg": "touches the database",
+    "uuid.uuid4": "draws lots",
+    "purvey.server.kit.clock": "asks what time it is",
+    "purvey.server.kit.database": "touches the database",
+    "purvey.server.kit.ids": "draws lots",
+    "purvey.server.kit.tools": "touches the world",
+    "purvey.server.kit.safe_http.SafeHttp": "goes out",
+    "purvey.server.kit.safe_http.client": "goes out",
+    "purvey.server.kit.safe_http.resolve": "goes out",
+}
+"""What a model or a rule may not import, and why: time, chance and rows come in as arguments."""
+
+LAZY = {"src/purvey/__main__.py": "must be able to say that the extra `server` is not installed"}
+"""Files that may import inside a function, and why."""
+
+
+def test_no_import_is_inside_a_function() -> None:
+    found = [
+        shown(path, node)
+        for path in modules()
+        if shown(path) not in LAZY
+        for function in functions(path)
+        for node in ast.walk(function)
+        if imported(node)
+    ]
+    assert found == []
+
+
+def test_imports_are_absolute() -> None:
+    found = [
+        shown(path, node)
+        for path in modules()
+        for node in ast.walk(tree(path))
+        for name in imported(node)
+        if name[0] == "."
+    ]
+    assert found == []
+
+
+def test_models_and_rules_are_pure() -> None:
+    pure = [path for path in modules(SERVER) if path.name in {"model.py", "rules.py"}]
+    assert len(pure) > 10
+    found = [
+        f"{shown(path, node)} imports {name}, which {why}"
+        for path in pure
+        for node in ast.walk(tree(path))
+        for name in imported(node)
+        for impure, why in IMPURE.items()
+        if is_within(name, impure)
+    ]
+    assert found == []
+
+
+def test_models_and_rules_know_no_store_and_no_action() -> None:
+    pure = [path for path in modules(SERVER) if path.name in {"model.py", "rules.py"}]
+    found = [
+        f"{shown(path, node)} imports {name}"
+        for path in pure
+        for node in ast.walk(tree(path))
+        for name in imported(node)
+        if {"store", "actions", "work", "api"} & set(name.split("."))
+    ]
+    assert found == []
+
+
+def test_no_room_imports_the_store_of_another() -> None:
+    found = [
+        f"{shown(path, node)} imports {name}"
+        for path in modules(SERVER)
+        for node in ast.walk(tree(path))
+        for name in imported(node)
+        if "store" in name.split(".") and not is_within(name, f"purvey.server.{room_of(path)}")
+    ]
+    assert found == []
+
+
+def test_what_a_seller_s_program_imports_needs_no_server() -> None:
+    found = [
+        f"{shown(path, node)} imports {name}"
+        for path in SOURCES.glob("*.py")
+        if path.name != "__main__.py"
+        for node in ast.walk(tree(path))
+        for name in imported(node)
+        if is_within(name, "purvey.server")
+    ]
+    assert found == []
+
+
+def room_of(path: Path) -> str:
+    """Return the name of the folder or file of `server` that `path` belongs to."""
+    return path.relative_to(SERVER).parts[0].removesuffix(".py")
+
+
+def is_within(name: str, package: str) -> bool:
+    """Return whether the dotted `name` is `package` or inside it."""
+    return name == package or name.startswith(f"{package}.")
