@@ -17,6 +17,7 @@ import asyncpg
 import pytest
 
 from purvey.server import migrations
+from purvey.server.kit import log
 from purvey.server.kit.database import Database
 from purvey.server.kit.embedded import EmbeddedPostgres
 from purvey.server.kit.migrations import available, migrate
@@ -34,6 +35,7 @@ def database_url(name: str) -> str:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Start the cluster once, before any worker; workers find it through the environment."""
+    log.configure("pretty")
     if hasattr(config, "workerinput") or config.option.collectonly:
         return
     os.environ[CLUSTER_URL] = os.environ.get("PURVEY_TEST_DATABASE_URL") or _start_cluster()

@@ -139,6 +139,11 @@ class Market:
         checkout = expect(await self.shop.get(f"/v1/checkouts/{bought.checkout['id']}", key=None), 200)
         return cast("dict[str, Any]", expect(await self.shop.get(f"/v1/orders/{checkout['order_id']}"), 200))
 
+    def later(self, **by: float) -> None:
+        """Move the clock on, and stir the worker: it may be about to wait from a moment that has just passed."""
+        self.shop.clock.advance(**by)
+        self.app.wake.poke()
+
     async def stranger(self) -> str:
         """Return the API key of another seller."""
         _, key = await accounts.create_account(self.shop.tools, "stranger@example.com", "Stranger")

@@ -126,19 +126,20 @@ def test_what_is_no_currency_is_refused(code: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("amount", "code", "expected"),
+    ("amount", "code", "plain", "shown"),
     [
-        (2999, "USD", "29.99"),
-        (5, "USD", "0.05"),
-        (0, "USD", "0.00"),
-        (-150, "EUR", "-1.50"),
-        (500, "JPY", "500"),
-        (1234, "KWD", "1.234"),
+        (2999, "USD", "29.99", "$29.99"),
+        (5, "USD", "0.05", "$0.05"),
+        (0, "USD", "0.00", "$0.00"),
+        (-150, "EUR", "-1.50", "-€1.50"),
+        (500, "JPY", "500", "¥500"),
+        (500, "CHF", "5.00", "5.00 CHF"),
+        (1234, "KWD", "1.234", "1.234 KWD"),
     ],
 )
-def test_an_amount_is_written_with_its_currencys_places(amount: int, code: str, expected: str) -> None:
-    assert decimal(amount, code) == expected
-    assert display(amount, code) == f"{expected} {code}"
+def test_an_amount_is_written_with_its_currencys_places(amount: int, code: str, plain: str, shown: str) -> None:
+    assert decimal(amount, code) == plain
+    assert display(amount, code) == shown
 
 
 def test_an_amount_can_be_given_more_places() -> None:

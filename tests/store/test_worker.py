@@ -10,9 +10,11 @@ import pytest
 
 from fakes import START, FakeClock
 from purvey.server.jobs.model import Done, Job, Outcome, RetryAt
+from purvey.server.jobs.recording import insist
 from purvey.server.jobs.wake import Wake
 from purvey.server.jobs.worker import Worker
 from purvey.server.kit.database import Database
+from purvey.server.kit.problem import Unavailable
 from purvey.server.kit.tools import Tools
 from queueing import PATIENCE, claim, lane_of, make_lane, make_tools, next_of, push, working
 
@@ -324,3 +326,19 @@ async def test_a_worker_lives_on_when_every_connection_is_lost(
                 await killer.execute("SELECT 1")
         assert await next_of(kind.runs) == "after"
     await killer.close()
+
+
+async def test_recording_is_tried_every_second_until_the_database_is_back(clock: FakeClock) -> None:
+    answers: list[str | Unavailable] = ["recorded", Unavailable("away"), Unavailable("away")]
+
+    async def write() -> str:
+        answer = answers.pop()
+        if isinstance(answer, Unavailable):
+            raise answer
+        return answer
+
+    recording = asyncio.create_task(insist(clock, write))
+    for _ in range(2):
+        await pass_time(clock, 1)
+    assert await recording == "recorded"
+    assert clock.now() == START + timedelta(seconds=2)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from litestar import Litestar
@@ -35,6 +36,7 @@ from purvey.server.settings import Settings, SettingsError
 from purvey.server.storefront import api as storefront_api
 from purvey.server.storefront import mailbox as mailbox_pages
 from purvey.server.storefront import sandbox as sandbox_pages
+from purvey.server.storefront.answers import error_page
 from purvey.server.storefront.shop import Shop
 from purvey.server.webhooks import api as webhooks_api
 from purvey.server.webhooks.work import Deliver as DeliverWebhook
@@ -82,6 +84,7 @@ def build(settings: Settings, database: Database, clock: Clock, keyring: Keyring
         ],
         SLOTS,
     )
+    shop = Shop(test_mode=settings.payments == "sandbox", has_mailbox=settings.has_mailbox)
     readiness = health.Health(database, available(migrations.__name__))
     web = make_app(
         _routes(settings),
@@ -92,8 +95,9 @@ def build(settings: Settings, database: Database, clock: Clock, keyring: Keyring
             "sandbox": sandbox,
             "fulfillment": fulfillment,
             "health": readiness,
-            "shop": Shop(test_mode=settings.payments == "sandbox", has_mailbox=settings.has_mailbox),
+            "shop": shop,
         },
+        error_page=partial(error_page, test_mode=shop.test_mode),
     )
     return App(tools, fulfillment, inbox, readiness, wake, outbound, worker, web)
 

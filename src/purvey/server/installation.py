@@ -1,19 +1,72 @@
-"""The installation's own secret: where it comes from, and how a wrong one is noticed before it does harm."""
+"""What every process of an installation needs before it works: its database, the schema in it, and its own secret.
+
+What is missing or wrong is noticed here, before it does harm, and said in a sentence that tells what to do.
+"""
 
 import os
 from pathlib import Path
 
+import asyncpg
+
+from purvey.server import migrations
 from purvey.server.kit.crypto import Keyring, WrongKeyError
-from purvey.server.kit.database import Database
+from purvey.server.kit.database import LOST, Database, connect_once
 from purvey.server.kit.ids import Ids
+from purvey.server.kit.migrations import available, check, migrate
 from purvey.server.settings import Settings
 
 SECRET_FILE = "secret-key"
 _CHECK = "secret_key_check"
 
 
-class SecretKeyError(Exception):
-    """The secret key is missing or wrong; the message says what to do."""
+class StartError(Exception):
+    """The process cannot start; the message says why and what to do."""
+
+
+class SecretKeyError(StartError):
+    """The secret key is missing or wrong."""
+
+
+async def open_database(url: str, *, connections: int) -> Database:
+    """Open the database; raise StartError when it cannot be reached, TooOldError when it is older than PostgreSQL 15."""
+    try:
+        return await Database.open(url, connections=connections)
+    except (*LOST, TimeoutError, asyncpg.PostgresError, ValueError) as error:
+        raise StartError(
+            f"The database cannot be reached: {_reason(error)}. "
+            "Check PURVEY_DATABASE_URL (postgresql://user:password@host:5432/name)."
+        ) from None
+
+
+def _reason(error: BaseException) -> str:
+    """Return the error in words; a connection that took too long has none of its own."""
+    return str(error).rstrip(".") or "it does not answer"
+
+
+async def bring_up_to_date(url: str) -> list[str]:
+    """Run the migrations that have not run, and return their names; raise StartError when they may not, or there is no database."""
+    await (await open_database(url, connections=1)).close()
+    connection = await connect_once(url)
+    try:
+        return await migrate(connection, available(migrations.__name__))
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise StartError(
+            f"The database's schema cannot be brought up to date: {error}. "
+            "The user in PURVEY_DATABASE_URL must be allowed to create tables and functions there."
+        ) from None
+    finally:
+        await connection.close()
+
+
+async def check_schema(database: Database) -> None:
+    """Raise StartError when migrations have yet to run, NewerSchemaError when the schema is ahead of this program."""
+    async with database.transaction() as connection:
+        pending = await check(connection, available(migrations.__name__))
+    if pending:
+        raise StartError(
+            f"The database's schema is not up to date: {', '.join(pending)} has not run. "
+            "Run `purvey migrate`, or start `purvey serve`, which does it by itself."
+        )
 
 
 def keyring(settings: Settings) -> Keyring:

@@ -11,18 +11,16 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from typing import Literal
 
-import asyncpg
 import structlog
 from granian.constants import Interfaces
 from granian.server.embed import Server
 
-from purvey.server import installation, migrations
+from purvey.server import installation
 from purvey.server.app import App, build
+from purvey.server.installation import StartError
 from purvey.server.kit.clock import MEASURE_EVERY, DatabaseClock
-from purvey.server.kit.database import LOST, Database, connect_once
 from purvey.server.kit.directory_lock import DirectoryLock
 from purvey.server.kit.embedded import EmbeddedPostgres, attach
-from purvey.server.kit.migrations import available, migrate
 from purvey.server.kit.problem import Unavailable
 from purvey.server.settings import Settings
 
@@ -31,10 +29,6 @@ log = structlog.get_logger()
 Role = Literal["all", "api", "worker"]
 WATCH_EVERY = 1.0
 """Seconds between two looks at whether the embedded PostgreSQL still runs."""
-
-
-class StartError(Exception):
-    """The server cannot start; the message says why and what to do."""
 
 
 async def serve(settings: Settings, role: Role = "all", ready: Callable[[str], None] = print) -> None:
@@ -94,8 +88,8 @@ async def _until_answering(settings: Settings, serving: "asyncio.Task[object]") 
 @contextlib.asynccontextmanager
 async def _running_app(settings: Settings, url: str) -> AsyncIterator[App]:
     keys = installation.keyring(settings)
-    await bring_up_to_date(url)
-    database = await Database.open(url, connections=settings.database_connections)
+    await installation.bring_up_to_date(url)
+    database = await installation.open_database(url, connections=settings.database_connections)
     clock = DatabaseClock(lambda: database.value("SELECT clock_timestamp()"))
     await clock.measure()
     await installation.check_secret_key(database, keys)
@@ -116,20 +110,6 @@ async def _keep_measuring(clock: DatabaseClock) -> None:
         await asyncio.sleep(MEASURE_EVERY)
         with contextlib.suppress(Unavailable):
             await clock.measure()
-
-
-async def bring_up_to_date(url: str) -> list[str]:
-    """Run the migrations that have not run, and return their names; raise StartError when the database cannot be reached."""
-    try:
-        connection = await connect_once(url)
-    except (*LOST, TimeoutError, asyncpg.PostgresError, ValueError) as error:
-        raise StartError(
-            f"The database cannot be reached: {error}. Check PURVEY_DATABASE_URL (postgresql://user:password@host:5432/name)."
-        ) from None
-    try:
-        return await migrate(connection, available(migrations.__name__))
-    finally:
-        await connection.close()
 
 
 @contextlib.asynccontextmanager

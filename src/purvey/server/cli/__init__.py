@@ -1,15 +1,44 @@
 """The command line: run the server, set it up, see it work."""
 
+from importlib import import_module
+
 import click
 
 from purvey import __version__
-from purvey.server.cli.accounts import accounts, keys
-from purvey.server.cli.demo import demo
-from purvey.server.cli.migrate import migrate
-from purvey.server.cli.serve import serve, worker
+
+COMMANDS = {
+    "serve": ("serve", "Run the server until Ctrl-C."),
+    "worker": ("serve", "Run one more worker beside a running server."),
+    "demo": ("demo", "Show the main job end to end, on a server of its own."),
+    "migrate": ("migrate", "Bring the database's schema up to this version."),
+    "accounts": ("accounts", "Manage sellers' accounts."),
+    "keys": ("accounts", "Manage API keys."),
+}
+"""Command -> the module of this package that has it, and its help in one line."""
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class Commands(click.Group):
+    """The group of all commands. A command's module is imported when it is called: the server's take a second to load."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click gives it
+        """Return the commands' names in the order in which one meets them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  # click gives it
+        """Return the command called `cmd_name`."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _ = COMMANDS[cmd_name]
+        found: click.Command = getattr(import_module(f"{__name__}.{module}"), cmd_name)
+        return found
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  # click gives it
+        """Write the list of commands without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="purvey")
 def main() -> None:
     """Sell digital goods and get them to the buyer.
@@ -17,7 +46,3 @@ def main() -> None:
     `purvey demo` shows it all in half a minute. `purvey serve` runs the server.
     Every setting is an environment variable that begins with PURVEY_.
     """
-
-
-for _command in (serve, worker, demo, migrate, accounts, keys):
-    main.add_command(_command)

@@ -9,7 +9,7 @@ import click
 
 from purvey.server.accounts import actions
 from purvey.server.cli import frame
-from purvey.server.cli.serve import data_option
+from purvey.server.cli.frame import data_option
 from purvey.server.kit.tools import Tools
 
 T = TypeVar("T")

@@ -4,29 +4,35 @@ import asyncio
 import contextlib
 import os
 from collections.abc import AsyncIterator, Coroutine
+from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import click
 
 from purvey.server import installation
-from purvey.server.installation import SecretKeyError
+from purvey.server.installation import StartError
 from purvey.server.kit.clock import DatabaseClock
-from purvey.server.kit.database import Database, TooOldError
+from purvey.server.kit.database import TooOldError
 from purvey.server.kit.directory_lock import DirectoryInUse
 from purvey.server.kit.embedded import EmbeddedError, attach
 from purvey.server.kit.ids import Ids
 from purvey.server.kit.migrations import NewerSchemaError
 from purvey.server.kit.problem import ProblemError
 from purvey.server.kit.tools import Tools
-from purvey.server.serving import StartError
 from purvey.server.settings import Settings, SettingsError, read
 
 T = TypeVar("T")
 
+data_option = click.option(
+    "--data",
+    "data_dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Where the embedded database and the secret key live.  [default: ./purvey-data]",
+)
+
 TOLD = (
     SettingsError,
     StartError,
-    SecretKeyError,
     EmbeddedError,
     DirectoryInUse,
     TooOldError,
@@ -63,8 +69,9 @@ async def tools(given: Settings) -> AsyncIterator[Tools]:
     """Open the database of a running server, or the one that PURVEY_DATABASE_URL names."""
     url = given.database_url or attach(given.data_dir)
     keys = installation.keyring(given)
-    database = await Database.open(url, connections=2)
+    database = await installation.open_database(url, connections=2)
     try:
+        await installation.check_schema(database)
         clock = DatabaseClock(lambda: database.value("SELECT clock_timestamp()"))
         await clock.measure()
         await installation.check_secret_key(database, keys)

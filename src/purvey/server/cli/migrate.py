@@ -6,9 +6,9 @@ from pathlib import Path
 import click
 
 from purvey.server.cli import frame
-from purvey.server.cli.serve import data_option
+from purvey.server.cli.frame import data_option
+from purvey.server.installation import bring_up_to_date
 from purvey.server.kit.embedded import attach
-from purvey.server.serving import bring_up_to_date
 
 
 @click.command()

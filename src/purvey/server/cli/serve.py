@@ -6,15 +6,8 @@ import click
 
 from purvey.server import serving
 from purvey.server.cli import frame
+from purvey.server.cli.frame import data_option
 from purvey.server.kit import log
-
-data_option = click.option(
-    "--data",
-    "data_dir",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Where the embedded database and the secret key live.  [default: ./purvey-data]",
-)
-
 
 @click.command()
 @click.option("--host", help="The address to listen on.  [default: 127.0.0.1]")

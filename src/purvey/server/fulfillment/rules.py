@@ -46,6 +46,7 @@ def paid(
     order = _new_order(checkout, payment, link, draw)
     sold = [one.id for one in checkout.deliverables] if kind.after_payment is Status.FULFILLED else []
     settled = orders.settle(order, kind.after_payment, draw.now, deliverables=sold)
+    grant = _grant(settled, draw)
     events = [_event(order, EventType.ORDER_PAID, (), draw)]
     if settled.status is Status.FULFILLED:
         events.append(_event(settled, EventType.ORDER_FULFILLED, checkout.deliverables, draw))
@@ -53,8 +54,8 @@ def paid(
         before=None,
         after=settled,
         steps=orders.steps(None, [order, settled], "pay", payment.provider),
-        grant=_grant(settled, draw),
-        messages=[_message(settled, kind.mail, draw)] if kind.mail else [],
+        grant=grant,
+        messages=[_message(settled, kind.mail, grant, draw)] if kind.mail else [],
         notice=notice,
         events=events,
     )
@@ -70,13 +71,14 @@ def delivered(order: Order, command: Deliver, draw: Draw) -> Transition:
     if command.metadata is not None:
         settled = msgspec.structs.replace(settled, metadata=msgspec.Raw(msgspec.json.encode(command.metadata)))
     shown = [wire.DeliverableFacts(item.id, item.type) for item in content]
+    grant = _grant(settled, draw)
     return Transition(
         before=order,
         after=settled,
         steps=orders.steps(order, [settled], "deliver", "seller"),
         content=content,
-        grant=_grant(settled, draw),
-        messages=[_message(settled, Template.READY, draw)],
+        grant=grant,
+        messages=[_message(settled, Template.READY, grant, draw)],
         events=[_event(settled, EventType.ORDER_FULFILLED, shown, draw)],
     )
 
@@ -125,8 +127,8 @@ def _event(order: Order, kind: EventType, content: Sequence[wire.DeliverableFact
     )
 
 
-def _message(order: Order, template: Template, draw: Draw) -> NewMessage:
-    """Return the mail about `order`; it carries no link, only the sealed token that makes one."""
+def _message(order: Order, template: Template, grant: NewGrant | None, draw: Draw) -> NewMessage:
+    """Return the mail about `order`, with the promise of its grant; it carries no link, only the sealed token that makes one."""
     listing = msgspec.json.decode(order.listing, type=_Named)
     seller = msgspec.json.decode(order.seller, type=_Seller)
     facts = Facts(
@@ -137,6 +139,8 @@ def _message(order: Order, template: Template, draw: Draw) -> NewMessage:
         seller_email=seller.email,
         order_id=order.id,
         content_type=order.content_type,
+        open_until=grant.expires_at if grant else None,
+        opens=grant.max_downloads if grant else None,
     )
     return NewMessage(
         account_id=order.account_id,

@@ -39,6 +39,12 @@ def decimal(amount: int, code: str, *, least: int = 0) -> str:
     return f"{'-' if amount < 0 else ''}{whole}{'.' if fraction else ''}{fraction}"
 
 
+SYMBOLS = MappingProxyType({"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥"})
+"""Signs that everybody reads as one currency; the others are written as their code."""
+
+
 def display(amount: int, code: str) -> str:
-    """Return `amount` minor units for people, such as 29.99 USD."""
+    """Return `amount` minor units for people: $29.99, 29.99 CHF."""
+    if code in SYMBOLS:
+        return f"{'-' if amount < 0 else ''}{SYMBOLS[code]}{decimal(abs(amount), code)}"
     return f"{decimal(amount, code)} {code}"

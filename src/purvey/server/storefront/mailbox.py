@@ -72,7 +72,7 @@ async def message_html(message_id: FromPath[str], tools: Given[Tools], shop: Giv
     """Serve a message's HTML alone, for the frame on its page."""
     _require_mailbox(shop)
     letter = await mail.read_mailbox(tools, message_id)
-    return Response(letter.html, media_type="text/html; charset=utf-8", headers=MAIL_HEADERS)
+    return Response(letter.html, media_type="text/html", headers=MAIL_HEADERS)
 
 
 def _require_mailbox(shop: Shop) -> None:

@@ -7,7 +7,7 @@ from purvey.server.storefront.views import GoneReason, Waiting
 TEST_CARDS: Sequence[tuple[str, str]] = (
     ("4242 4242 4242 4242", "pays"),
     ("4000 0000 0000 0002", "is declined"),
-    ("4000 0000 0000 0259", "pays and is disputed"),
+    ("4000 0000 0000 0259", "pays (its dispute is not played out yet)"),
 )
 
 WAITING: Mapping[Waiting, tuple[str, str]] = {

@@ -24,13 +24,14 @@ def make_app(
     *,
     ids: Ids,
     given: Mapping[str, Any],
+    error_page: failures.Page | None = None,
     body_limit: int = BODY_LIMIT,
     **options: Any,
 ) -> Litestar:
     """Return the ASGI application that serves `routes`, /openapi.json and /docs.
 
     `given` are the objects that handlers receive by name (`tools: Given[Tools]`); guards find them in the application's
-    state. `body_limit` is in bytes. `options` (lifespan, middleware, ...) go to Litestar as they are.
+    state. `error_page` shows a problem to whoever prefers HTML. `body_limit` is in bytes. `options` (lifespan, middleware, ...) go to Litestar as they are.
     """
     app = Litestar(
         route_handlers=[*routes, *_documentation()],
@@ -39,7 +40,7 @@ def make_app(
         dto=JsonBody,
         return_dto=None,
         before_request=odd_text.refuse,
-        exception_handlers=failures.handlers(),
+        exception_handlers=failures.handlers(error_page),
         request_max_body_size=body_limit,
         openapi_config=openapi.config(),
         logging_config=None,

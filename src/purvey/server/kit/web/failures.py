@@ -1,5 +1,6 @@
 """How an exception becomes an answer: always problem details (RFC 9457), never a stack trace."""
 
+from collections.abc import Callable
 from typing import Any
 
 import structlog
@@ -28,9 +29,37 @@ log = structlog.get_logger()
 AnyRequest = Request[Any, Any, Any]
 
 
-def handlers() -> ExceptionHandlersMap:
-    """Return the handlers for our own errors, the framework's, and everything else."""
-    return {ProblemError: _problem, HTTPException: _http, Exception: _unforeseen}
+JSON, HTML = "application/json", "text/html"
+Explained = tuple[ProblemError, dict[str, str]]
+Explain = Callable[[AnyRequest, Any], Explained]
+"""Turns an exception into a problem, and headers that its answer needs."""
+Page = Callable[[ProblemError, str], Response[str]]
+"""Shows a problem to a person, given the request's id."""
+
+
+def handlers(page: Page | None = None) -> ExceptionHandlersMap:
+    """Return the handlers for our own errors, the framework's, and everything else.
+
+    Whoever prefers HTML, as browsers do, gets the problem as a `page`, if there is one; programs get problem details.
+    """
+    kinds: dict[type[Exception], Explain] = {
+        ProblemError: _problem,
+        HTTPException: _http,
+        Exception: _unforeseen,
+    }
+    return {kind: _for_whoever_asks(explain, page) for kind, explain in kinds.items()}
+
+
+def _for_whoever_asks(explain: Explain, page: Page | None) -> Callable[[AnyRequest, Any], Response[Any]]:
+    def handle(request: AnyRequest, error: Exception) -> Response[Any]:
+        problem, headers = explain(request, error)
+        if page is None or request.accept.best_match([JSON, HTML]) != HTML:
+            return answer(problem, headers)
+        shown = page(problem, request_id(request.scope))
+        shown.headers.update(headers)
+        return shown
+
+    return handle
 
 
 def answer(problem: ProblemError, headers: dict[str, str] | None = None) -> Response[bytes]:
@@ -43,21 +72,21 @@ def answer(problem: ProblemError, headers: dict[str, str] | None = None) -> Resp
     return Response(problem.encode(), status_code=problem.status, headers=headers, media_type=CONTENT_TYPE)
 
 
-def _problem(_: AnyRequest, error: ProblemError) -> Response[bytes]:
+def _problem(_: AnyRequest, error: ProblemError) -> Explained:
     if error.status >= 500:
         log.error("request.failed", code=error.code, reason=error.detail)
-    return answer(error)
+    return error, {}
 
 
-def _http(request: AnyRequest, error: HTTPException) -> Response[bytes]:
+def _http(request: AnyRequest, error: HTTPException) -> Explained:
     if error.status_code == 405:
         return _method_not_allowed(request, error)
-    return answer(_translated(request, error))
+    return _translated(request, error), {}
 
 
-def _unforeseen(request: AnyRequest, error: Exception) -> Response[bytes]:
+def _unforeseen(request: AnyRequest, error: Exception) -> Explained:
     log.error("request.broke", request_id=request_id(request.scope), exc_info=error)
-    return answer(_internal(request))
+    return _internal(request), {}
 
 
 def _internal(request: AnyRequest) -> InternalError:
@@ -66,12 +95,12 @@ def _internal(request: AnyRequest) -> InternalError:
     )
 
 
-def _method_not_allowed(request: AnyRequest, error: HTTPException) -> Response[bytes]:
+def _method_not_allowed(request: AnyRequest, error: HTTPException) -> Explained:
     methods = {method.strip() for method in (error.headers or {}).get("allow", "").split(",") if method.strip()}
     if "GET" in methods:
         methods.add("HEAD")
     allow = ", ".join(sorted(methods))
-    return answer(MethodNotAllowed(f"{_asked(request)} is not possible here, only {allow}."), {"Allow": allow})
+    return MethodNotAllowed(f"{_asked(request)} is not possible here, only {allow}."), {"Allow": allow}
 
 
 def _asked(request: AnyRequest) -> str:

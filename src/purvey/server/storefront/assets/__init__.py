@@ -17,7 +17,7 @@ class Asset(msgspec.Struct, frozen=True):
     version: str
 
 
-_TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
+_TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
 
 def _read(path: Path) -> Asset:
