@@ -92,8 +92,10 @@ class AheadClock(DatabaseClock):
 def statement(sql: str) -> str:
     """Return what a writing statement is called: the function it calls, or the table it writes."""
     found = re.search(r"(?:FROM|SELECT|INTO|UPDATE)\s+(fulfillment_commit|jobs_\w+|webhooks_\w+|messages_\w+|\w+)", sql)
-    called = re.search(r"\b(fulfillment_commit|jobs_claim|jobs_finish|jobs_rescue|webhooks_record|messages_record)\b", sql)
-    return called[1] if called else found[1] if found else sql.split()[0]
+    called = re.search(
+        r"\b(fulfillment_commit|jobs_claim|jobs_finish|jobs_rescue|webhooks_record|messages_record)\b", sql
+    )
+    return called[1] if called else found[1] if found else sql.split(maxsplit=1)[0]
 
 
 def run(orders: Orders, pipe: Pipe) -> None:

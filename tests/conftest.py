@@ -54,7 +54,9 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def _start_cluster() -> str:
-    folder = Path(tempfile.mkdtemp(prefix="purvey-tests-", dir="/tmp"))  # noqa: S108  # pytest's own folder is closed to the database's user
+    folder = Path(
+        tempfile.mkdtemp(prefix="purvey-tests-", dir="/tmp")
+    )  # pytest's own folder is closed to the database's user
     folder.chmod(0o711)
     server = EmbeddedPostgres(folder, options={"fsync": "off", "synchronous_commit": "off", "max_connections": "200"})
     _cluster.append((server, folder))

@@ -4,8 +4,8 @@ from datetime import timedelta
 from typing import Any
 
 import msgspec
-from fakes import START, FakeClock
 
+from fakes import START, FakeClock
 from purvey.server.accounts.actions import create_account
 from purvey.server.checkout import store as checkouts
 from purvey.server.checkout.model import Checkout

@@ -35,7 +35,10 @@ class Hook:
 
 @dataclass
 class Outside:
-    """The world beside the server: who takes its webhooks and its mail. `answers` are the next statuses of the receiver (then 200)."""
+    """The world beside the server: who takes its webhooks and its mail.
+
+    `answers` are the statuses that the receiver gives next; when none is left, it gives 200.
+    """
 
     hooks: "asyncio.Queue[Hook]" = field(default_factory=asyncio.Queue)
     letters: "asyncio.Queue[EmailMessage]" = field(default_factory=asyncio.Queue)

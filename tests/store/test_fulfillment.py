@@ -5,8 +5,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from makers import make_account, make_checkout, make_payment, make_tools
 
+from makers import make_account, make_checkout, make_payment, make_tools
 from purvey.server.deliverables.model import Content
 from purvey.server.errors import AlreadyFulfilled, InvalidTransition, NotFound
 from purvey.server.fulfillment.actions import Fulfillment
@@ -66,7 +66,9 @@ async def test_a_static_order_is_fulfilled_with_its_payment(shop: Shop) -> None:
     assert await shop.count("messages", "template = 'ready'") == 1
     assert await shop.count("jobs", "kind = 'mail.send'") == 1
     assert await shop.count("checkouts", f"status = 'paid' AND order_id = '{order.order_id}'") == 1
-    history = await shop.tools.database.rows("SELECT version, from_status, to_status FROM order_history ORDER BY version")
+    history = await shop.tools.database.rows(
+        "SELECT version, from_status, to_status FROM order_history ORDER BY version"
+    )
     assert [tuple(step) for step in history] == [(1, None, "paid"), (2, "paid", "fulfilled")]
     assert shop.woken == 1
 
@@ -101,7 +103,9 @@ async def test_a_batch_of_payments_is_told_apart(shop: Shop) -> None:
     verdicts = await asyncio.gather(*[shop.fulfillment.paid(make_payment(one)) for one in checkouts])
     rows = await shop.tools.database.rows("SELECT id, checkout_id FROM orders")
     made = {row["checkout_id"]: row["id"] for row in rows}
-    assert [made[one.id] for one in checkouts] == [verdict.order_id for verdict in verdicts if isinstance(verdict, Accepted)]
+    assert [made[one.id] for one in checkouts] == [
+        verdict.order_id for verdict in verdicts if isinstance(verdict, Accepted)
+    ]
     assert [sequence for sequence, _, _ in await shop.events()] == list(range(1, 41))
 
 
@@ -163,7 +167,9 @@ async def test_a_handed_off_order_cannot_be_delivered(shop: Shop) -> None:
 
 async def test_a_refunded_order_cannot_be_delivered(shop: Shop) -> None:
     command = await shop.waiting()
-    await shop.tools.database.write("UPDATE orders SET payment_status = 'refunded', refund_amount = amount, refunded_at = paid_at")
+    await shop.tools.database.write(
+        "UPDATE orders SET payment_status = 'refunded', refund_amount = amount, refunded_at = paid_at"
+    )
     with pytest.raises(InvalidTransition):
         await shop.fulfillment.deliver(command)
 

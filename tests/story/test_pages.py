@@ -21,7 +21,9 @@ async def test_a_buyer_fills_in_the_form_pays_and_reads(market: Market) -> None:
         page = await browser.open(listing["url"])
         assert set(page.form.inputs) == {"buyer_email", "data.birth_date", "data.focus", "data.gift", "data.seats"}
         page = await browser.submit(
-            page, buyer_email="ada@example.com", **{"data.birth_date": "1990-05-15", "data.gift": "on", "data.seats": "2"}
+            page,
+            buyer_email="ada@example.com",
+            **{"data.birth_date": "1990-05-15", "data.gift": "on", "data.seats": "2"},
         )
         assert "/sandbox/checkouts/" in page.url
         page = await browser.submit(page, card="4242 4242 4242 4242")

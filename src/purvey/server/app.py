@@ -83,6 +83,7 @@ def build(settings: Settings, database: Database, clock: Clock, keyring: Keyring
             _mail(settings, tools),
         ],
         SLOTS,
+        {"webhook": settings.webhook_rate} if settings.webhook_rate else None,
     )
     shop = Shop(test_mode=settings.payments == "sandbox", has_mailbox=settings.has_mailbox)
     readiness = health.Health(database, available(migrations.__name__))

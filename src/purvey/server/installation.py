@@ -15,7 +15,7 @@ from purvey.server.kit.ids import Ids
 from purvey.server.kit.migrations import available, check, migrate
 from purvey.server.settings import Settings
 
-SECRET_FILE = "secret-key"
+SECRET_FILE = "secret-key"  # noqa: S105  # a file's name
 _CHECK = "secret_key_check"
 
 
@@ -103,7 +103,10 @@ def _kept(path: Path) -> str:
 async def check_secret_key(database: Database, keys: Keyring) -> None:
     """Raise SecretKeyError when this database's secrets were sealed with a key that is not among `keys`."""
     await database.write(
-        "INSERT INTO installation (key, value) VALUES ($1, $2) ON CONFLICT (key) DO NOTHING", _CHECK, keys.seal(_CHECK), again=True
+        "INSERT INTO installation (key, value) VALUES ($1, $2) ON CONFLICT (key) DO NOTHING",
+        _CHECK,
+        keys.seal(_CHECK),
+        again=True,
     )
     sealed = await database.value("SELECT value FROM installation WHERE key = $1", _CHECK)
     try:

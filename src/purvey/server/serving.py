@@ -8,7 +8,8 @@ import asyncio
 import contextlib
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 from typing import Literal
 
 import structlog
@@ -94,7 +95,9 @@ async def _running_app(settings: Settings, url: str) -> AsyncIterator[App]:
     await clock.measure()
     await installation.check_secret_key(database, keys)
     if settings.allow_private_urls:
-        log.warning("PURVEY_ALLOW_PRIVATE_URLS is on: webhooks may reach private addresses. For local development only.")
+        log.warning(
+            "PURVEY_ALLOW_PRIVATE_URLS is on: webhooks may reach private addresses. For local development only."
+        )
     app = build(settings, database, clock, keys)
     measuring = asyncio.create_task(_keep_measuring(clock))
     try:
@@ -120,7 +123,7 @@ async def _database_url(settings: Settings, role: Role) -> AsyncIterator[str]:
     elif role == "worker":
         yield attach(settings.data_dir)
     else:
-        with DirectoryLock(settings.data_dir):
+        with _holding(settings.data_dir):
             embedded = EmbeddedPostgres(settings.data_dir)
             url = await asyncio.to_thread(embedded.start)
             watching = asyncio.create_task(_keep_running(embedded))
@@ -130,6 +133,23 @@ async def _database_url(settings: Settings, role: Role) -> AsyncIterator[str]:
                 watching.cancel()
                 await asyncio.gather(watching, return_exceptions=True)
                 await asyncio.to_thread(embedded.stop)
+
+
+@contextlib.contextmanager
+def _holding(data_dir: Path) -> Iterator[None]:
+    """Hold the data directory for this process; raise StartError when it cannot be made or written."""
+    lock = DirectoryLock(data_dir)
+    try:
+        lock.acquire()
+    except OSError as error:
+        raise StartError(
+            f"The data directory {data_dir} cannot be used: {error.strerror or error}. "
+            "Check who owns it and whether it may be written, or choose another with --data."
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 async def _keep_running(embedded: EmbeddedPostgres) -> None:
@@ -156,4 +176,3 @@ def _check_port(settings: Settings) -> None:
                 f"Cannot listen on {settings.host}:{settings.port}: {error.strerror or error}. "
                 "Stop what uses it, or choose another with --port."
             ) from None
-

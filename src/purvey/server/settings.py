@@ -53,6 +53,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """The sender of every mail."""
     allow_private_urls: bool = False
     """Lets webhooks go to private addresses, for local development."""
+    webhook_rate: Annotated[float, msgspec.Meta(ge=0)] = 10.0
+    """Requests a second to one webhook URL at most; 0 means no limit."""
     log_format: Literal["pretty", "json"] = "pretty"
     """How log lines look."""
 

@@ -21,7 +21,9 @@ SELECT account_id, $3, id, $4, $5, $6 FROM counted RETURNING id
 async def live(database: Database, account_id: str, order_id: str) -> Grant | None:
     """Return the order's live grant."""
     row = await database.row(
-        f"SELECT {_GRANT} FROM grants WHERE account_id = $1 AND order_id = $2 AND revoked_at IS NULL", account_id, order_id
+        f"SELECT {_GRANT} FROM grants WHERE account_id = $1 AND order_id = $2 AND revoked_at IS NULL",
+        account_id,
+        order_id,
     )
     return Grant(**row) if row else None
 

@@ -9,8 +9,8 @@ from purvey.server.kit.database import Database, Record
 from purvey.server.orders.wire import DeliverableFacts
 
 INSERT = """
-INSERT INTO checkouts (id, account_id, listing_id, status, payment_url, buyer_email, checkout_data, amount, currency, content_type, deliverables,
-                       listing, seller, grant_after, grant_downloads, created_at, expires_at)
+INSERT INTO checkouts (id, account_id, listing_id, status, payment_url, buyer_email, checkout_data, amount, currency,
+                       content_type, deliverables, listing, seller, grant_after, grant_downloads, created_at, expires_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
 """
 

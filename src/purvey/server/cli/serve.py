@@ -1,5 +1,6 @@
 """`purvey serve` and `purvey worker`."""
 
+import logging
 from pathlib import Path
 
 import click
@@ -8,6 +9,7 @@ from purvey.server import serving
 from purvey.server.cli import frame
 from purvey.server.cli.frame import data_option
 from purvey.server.kit import log
+
 
 @click.command()
 @click.option("--host", help="The address to listen on.  [default: 127.0.0.1]")
@@ -38,6 +40,8 @@ def worker(data_dir: Path | None) -> None:
 def _run(role: serving.Role, **given: object) -> None:
     settings = frame.settings(**given)
     log.configure(settings.log_format)
+    # On a lost connection it prints a traceback; the line that `Database` logs says the same.
+    logging.getLogger("asyncpg.pool").setLevel(logging.ERROR)
     frame.run(serving.serve(settings, role, ready=_say_ready))
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import signal
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -10,10 +9,18 @@ from typing import Any
 
 import aiohttp
 from rich.console import Console
-from rich.table import Table
+from rich.markup import escape
 
 from purvey.server.demo.browser import Browser, Page
-from purvey.server.demo.processes import DemoError, create_account, folder, free_port, process, until_answering
+from purvey.server.demo.processes import (
+    DemoError,
+    create_account,
+    folder,
+    free_port,
+    interruptible,
+    process,
+    until_answering,
+)
 
 CARD = "4242 4242 4242 4242"
 PATIENCE = 60.0
@@ -55,21 +62,30 @@ class Teller:
 
     @contextlib.contextmanager
     def step(self, doing: str) -> Iterator[list[str]]:
-        """Show `doing` while the body runs, then the step as done, with the words that the body has put into the list."""
+        """Show `doing` while the body runs, then the step as done, and below it what the body has put into the list."""
         told: list[str] = []
         with self.console.status(doing):
             yield told
-        self.console.print(f"[green]✓[/] [dim]{time.monotonic() - self._began:6.2f} s[/]  {doing}", *told)
+        self.say(f"[green]✓[/] [dim]{time.monotonic() - self._began:6.2f} s[/]  {doing}")
+        for line in told:
+            self.say(f"             [dim]{escape(line)}[/]")
 
     def head(self, title: str) -> None:
         """Begin a new part."""
-        self.console.print(f"\n[bold]{title}[/]")
+        self.say(f"\n[bold]{title}[/]")
+
+    def say(self, line: str) -> None:
+        """Print a line, never broken: a link must stay one word for who copies it."""
+        self.console.print(line, soft_wrap=True)
 
 
 async def play(*, keep: bool) -> None:
-    """Play it all; raise DemoError if anything does not happen. With `keep`, leave the stage standing until Ctrl-C."""
+    """Play it all; with `keep`, leave the stage standing until Ctrl-C.
+
+    Raises DemoError if anything does not happen, or when SIGINT or SIGTERM ends it before; nothing is left behind either way.
+    """
     teller = Teller()
-    with folder() as stage:
+    with folder() as stage, interruptible():
         async with _server(teller, stage) as (url, account), _seller(url, account["api_key"]) as api:
             static = await _list_static(teller, api)
             agent_port = free_port()
@@ -85,9 +101,12 @@ async def play(*, keep: bool) -> None:
                         **{"data.birth_date": "1990-05-15", "data.zodiac_focus": "Career"},
                     ),
                 ]
-                await _tell_end(teller, api, url, opened)
+                await _tell_events(teller, api)
+                await _tell_links(teller, api, url, opened)
                 if keep:
                     await _stand(teller, account, stage)
+                else:
+                    teller.say("\nThe server stops now. To look around, run: purvey demo --keep")
 
 
 @contextlib.asynccontextmanager
@@ -96,7 +115,9 @@ async def _server(teller: Teller, stage: Path) -> AsyncIterator[tuple[str, dict[
     port, data, log = free_port(), stage / "data", stage / "server.log"
     environment = {"PURVEY_ALLOW_PRIVATE_URLS": "1", "PURVEY_LOG_FORMAT": "json"}
     url = f"http://127.0.0.1:{port}"
-    async with process("purvey", "serve", "--port", str(port), "--data", str(data), log=log, environment=environment) as child:
+    async with process(
+        "purvey", "serve", "--port", str(port), "--data", str(data), log=log, environment=environment
+    ) as child:
         with teller.step("purvey serve starts, with a PostgreSQL of its own") as told:
             await until_answering(f"{url}/readyz", child, log)
             told.append(url)
@@ -130,7 +151,9 @@ async def _list_generated(teller: Teller, api: aiohttp.ClientSession, agent_port
     with teller.step("lists a horoscope for $5.00, made for each order (generated)"):
         hook = f"http://127.0.0.1:{agent_port}/hook"
         made = await _call(api, "POST", "/v1/listings", GENERATED | {"agent_callback_url": hook})
-        return await _call(api, "POST", f"/v1/listings/{made['id']}/publish") | {"signing_secret": made["signing_secret"]}
+        return await _call(api, "POST", f"/v1/listings/{made['id']}/publish") | {
+            "signing_secret": made["signing_secret"]
+        }
 
 
 @contextlib.asynccontextmanager
@@ -155,7 +178,7 @@ async def _buy(teller: Teller, listing: dict[str, Any], email: str, *, wait_for:
             page = await browser.submit(page, card=CARD)
         with teller.step("sees the content") as told:
             page = await _until_shown(browser, page, wait_for)
-            told.append(f"\n            [dim]{page.url}[/]")
+            told += [page.url, next(line.strip() for line in page.form.text.splitlines() if wait_for in line)]
     return page.url
 
 
@@ -169,24 +192,24 @@ async def _until_shown(browser: Browser, page: Page, text: str) -> Page:
     raise DemoError(f"{page.url} does not show {text!r} (status {page.status}).")
 
 
-async def _tell_end(teller: Teller, api: aiohttp.ClientSession, url: str, opened: list[str]) -> None:
+async def _tell_events(teller: Teller, api: aiohttp.ClientSession) -> None:
     teller.head("What happened, as the event log has it")
-    table = Table("sequence", "type", "order", "status", "event", box=None, pad_edge=False)
     for event in (await _call(api, "GET", "/v1/events"))["data"]:
-        table.add_row(str(event["sequence"]), event["type"], event["order_id"], event["data"]["status"], event["id"])
-    teller.console.print(table)
+        teller.say(f"  {event['sequence']}  {event['type']:15}  {event['order_id']}  [dim]{event['id']}[/]")
+
+
+async def _tell_links(teller: Teller, api: aiohttp.ClientSession, url: str, opened: list[str]) -> None:
     orders = (await _call(api, "GET", "/v1/orders"))["data"]
     if [order["status"] for order in orders] != ["fulfilled", "fulfilled"]:
         raise DemoError(f"Not every order is fulfilled: {orders}")
-    teller.head("Both orders are delivered. To look at")
-    for name, link in (("mail", f"{url}/mailbox"), ("API", f"{url}/docs"), *(("content", page) for page in opened)):
-        teller.console.print(f"  {name:8} {link}", soft_wrap=True)
+    teller.head("Both orders are delivered")
+    for page in opened:
+        teller.say(f"  content  {page}")
+    teller.say(f"  mail     {url}/mailbox\n  API      {url}/docs")
 
 
 async def _stand(teller: Teller, account: dict[str, str], stage: Path) -> None:
     """Leave everything running until Ctrl-C."""
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    teller.console.print(f"  API key  {account['api_key']}\n  logs     {stage}\n\nCtrl-C ends it.", soft_wrap=True)
-    await stop.wait()
+    teller.say(f"  API key  {account['api_key']}\n  logs     {stage}\n\nThe server goes on. Ctrl-C ends it.")
+    with contextlib.suppress(asyncio.CancelledError):
+        await asyncio.Event().wait()

@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import socket
 import sys
 import tempfile
@@ -40,7 +41,9 @@ def folder() -> Iterator[Path]:
 
 
 @contextlib.asynccontextmanager
-async def process(module: str, *args: str, log: Path, environment: dict[str, str]) -> AsyncIterator[asyncio.subprocess.Process]:
+async def process(
+    module: str, *args: str, log: Path, environment: dict[str, str]
+) -> AsyncIterator[asyncio.subprocess.Process]:
     """Run `python -m module args` and end it with SIGTERM."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PURVEY_")}
     with log.open("ab") as output:
@@ -50,9 +53,40 @@ async def process(module: str, *args: str, log: Path, environment: dict[str, str
     try:
         yield child
     finally:
-        if child.returncode is None:
+        await _end(child)
+
+
+async def _end(child: asyncio.subprocess.Process) -> None:
+    if child.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
             child.terminate()
-        await child.wait()
+    await child.wait()
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """Let the first SIGINT or SIGTERM cancel the task that runs the body; later ones change nothing, so that it can tidy up.
+
+    Raises DemoError when the body was ended so.
+    """
+    loop, task, told = asyncio.get_running_loop(), asyncio.current_task(), asyncio.Event()
+
+    def stop() -> None:
+        if task and not told.is_set():
+            told.set()
+            task.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop)
+    try:
+        yield
+    except asyncio.CancelledError:
+        if told.is_set():
+            raise DemoError("Stopped before the end. Nothing is left behind.") from None
+        raise
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
 
 
 async def until_answering(url: str, child: asyncio.subprocess.Process, log: Path) -> None:
@@ -69,11 +103,29 @@ async def until_answering(url: str, child: asyncio.subprocess.Process, log: Path
 
 async def create_account(data: Path, environment: dict[str, str]) -> dict[str, str]:
     """Run `purvey accounts create` beside the server, and return what it printed."""
-    command = ("-m", "purvey", "accounts", "create", "--email", "stella@example.com", "--name", "Stella Stars", "--json")
-    child = await asyncio.create_subprocess_exec(
-        sys.executable, *command, "--data", str(data), stdout=asyncio.subprocess.PIPE, env=dict(os.environ) | environment
+    command = (
+        "-m",
+        "purvey",
+        "accounts",
+        "create",
+        "--email",
+        "stella@example.com",
+        "--name",
+        "Stella Stars",
+        "--json",
     )
-    output, _ = await child.communicate()
+    child = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *command,
+        "--data",
+        str(data),
+        stdout=asyncio.subprocess.PIPE,
+        env=dict(os.environ) | environment,
+    )
+    try:
+        output, _ = await child.communicate()
+    finally:
+        await _end(child)
     if child.returncode:
         raise DemoError("`purvey accounts create` failed.")
     made: dict[str, str] = json.loads(output)

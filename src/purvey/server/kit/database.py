@@ -29,6 +29,8 @@ OLDEST_SERVER = 150000
 LOST = (
     OSError,
     asyncpg.InterfaceError,
+    # What asyncpg says between the server's farewell and the end of the stream, before anything is sent.
+    asyncpg.InternalClientError,
     asyncpg.PostgresConnectionError,
     asyncpg.CannotConnectNowError,
     asyncpg.AdminShutdownError,

@@ -1,8 +1,8 @@
 """The inbox: a provider's notice is verified, stored once, and handed on.
 
-The usual way is one transaction: what the notice brings about (an order, with all that follows) is written together with the notice.
-When handing on fails for any reason but an absent database, the notice alone is stored with a job that tries again, and the provider
-is thanked; with the database away it is told to come again (503), which it will.
+The usual way is one transaction: what the notice brings about (an order, with all that follows) is written together with the
+notice. When handing on fails for any reason but an absent database, the notice alone is stored with a job that tries again, and the
+provider is thanked; with the database away it is told to come again (503), which it will.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence

@@ -24,8 +24,9 @@ WITH kept AS (
     ON CONFLICT (provider, id) DO UPDATE SET reason = $6, tries = notice.tries + 1 WHERE notice.outcome IS NULL
     RETURNING provider, id
 )
-SELECT jobs_push(ARRAY[(derived_id('job_', 'notice:' || provider || ':' || id), $8, $9, NULL, provider || ':' || id, $10)::job_new], $7)
-FROM kept
+SELECT jobs_push(
+    ARRAY[(derived_id('job_', 'notice:' || provider || ':' || id), $8, $9, NULL, provider || ':' || id, $10)::job_new], $7
+) FROM kept
 """
 
 

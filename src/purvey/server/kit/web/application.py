@@ -31,7 +31,8 @@ def make_app(
     """Return the ASGI application that serves `routes`, /openapi.json and /docs.
 
     `given` are the objects that handlers receive by name (`tools: Given[Tools]`); guards find them in the application's
-    state. `error_page` shows a problem to whoever prefers HTML. `body_limit` is in bytes. `options` (lifespan, middleware, ...) go to Litestar as they are.
+    state. `error_page` shows a problem to whoever prefers HTML. `body_limit` is in bytes. `options` (lifespan, middleware, ...)
+    go to Litestar as they are.
     """
     app = Litestar(
         route_handlers=[*routes, *_documentation()],
