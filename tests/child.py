@@ -133,6 +133,6 @@ def _build(orders: Orders, database: Database, clock: AheadClock, steps: Steps) 
         return await steps.around("mail", lambda: hand_over(self, *args))
 
     SafeHttp.send = mortal_send  # type: ignore[method-assign]  # in this process alone
-    transports.Smtp.send = mortal_hand_over  # type: ignore[method-assign]  # same
+    transports.Smtp.send = mortal_hand_over  # type: ignore[method-assign,assignment]  # same
     settings = Settings(port=orders.port, allow_private_urls=True, smtp_url=orders.smtp_url)
     return composition.build(settings, database, clock, Keyring([SECRET_KEY]))

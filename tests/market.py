@@ -54,7 +54,7 @@ class Outside:
     async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802  # the library's name
         """Take a mail."""
         mail = message_from_bytes(cast("bytes", envelope.content), policy=policy.default)
-        self.letters.put_nowait(cast("EmailMessage", mail))
+        self.letters.put_nowait(mail)
         return "250 OK"
 
     async def next_hook(self) -> Hook:

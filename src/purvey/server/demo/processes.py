@@ -98,7 +98,11 @@ async def until_answering(url: str, child: asyncio.subprocess.Process, log: Path
                     async with session.get(url):
                         return
                 await asyncio.sleep(0.05)
-    raise DemoError(f"{url} does not answer. The end of its log:\n{log.read_text(errors='replace')[-2000:]}")
+    raise DemoError(f"{url} does not answer. The end of its log:\n{_end_of(log)}")
+
+
+def _end_of(log: Path) -> str:
+    return log.read_text(errors="replace")[-2000:]
 
 
 async def create_account(data: Path, environment: dict[str, str]) -> dict[str, str]:
