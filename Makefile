@@ -44,8 +44,9 @@ format: setup ## put the sources in shape
 bench: setup ## measure
 	@$(RUN) python -m bench
 
-docs: setup ## print what is generated: docs/states.md
+docs: setup ## print what is generated: docs/states.md, docs/settings.md
 	@$(RUN) python -m tests.house.print_states
+	@$(RUN) python -m tests.house.print_settings
 
 clean: ## remove what the commands have made
 	@rm -rf .venv $(TOOL) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import aiohttp
@@ -24,6 +25,8 @@ PATIENCE = 120.0
 """Real seconds after which what does not happen has failed; a busy machine takes a quarter of it to start a server."""
 
 PURVEY = (sys.executable, "-m", "purvey")
+NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
+SECRET_KEY = "a secret key for tests that is long enough"
 
 
 @contextlib.contextmanager
@@ -96,7 +99,7 @@ class Ended:
     errors: str
 
 
-async def run(*command: str, cwd: Path | None = None, **settings: str) -> Ended:
+async def run(*command: str, settings: Mapping[str, str] = NO_SETTINGS) -> Ended:
     """Run a command to its end."""
     child = await asyncio.create_subprocess_exec(
         *command,
@@ -104,7 +107,6 @@ async def run(*command: str, cwd: Path | None = None, **settings: str) -> Ended:
         stderr=asyncio.subprocess.PIPE,
         stdin=asyncio.subprocess.DEVNULL,
         env=environment(settings),
-        cwd=cwd,
     )
     try:
         async with asyncio.timeout(PATIENCE):
@@ -115,9 +117,9 @@ async def run(*command: str, cwd: Path | None = None, **settings: str) -> Ended:
     return Ended(child.returncode, output.decode(), errors.decode())
 
 
-async def purvey(*arguments: str, cwd: Path | None = None, **settings: str) -> Ended:
+async def purvey(*arguments: str, settings: Mapping[str, str] = NO_SETTINGS) -> Ended:
     """Run `purvey` with these arguments to its end, in an environment with only these settings."""
-    return await run(*PURVEY, *arguments, cwd=cwd, **settings)
+    return await run(*PURVEY, *arguments, settings=settings)
 
 
 async def _kill(child: asyncio.subprocess.Process) -> None:
@@ -168,11 +170,11 @@ class Process:
 
 
 @contextlib.asynccontextmanager
-async def process(*command: str, log: Path, cwd: Path | None = None, **settings: str) -> AsyncIterator[Process]:
+async def process(*command: str, log: Path, settings: Mapping[str, str] = NO_SETTINGS) -> AsyncIterator[Process]:
     """Run a command in the background; it is killed at the end if it is still there."""
     with log.open("ab") as output:
         child = await asyncio.create_subprocess_exec(
-            *command, stdout=output, stderr=output, stdin=asyncio.subprocess.DEVNULL, env=environment(settings), cwd=cwd
+            *command, stdout=output, stderr=output, stdin=asyncio.subprocess.DEVNULL, env=environment(settings)
         )
     try:
         yield Process(child, log)
@@ -200,7 +202,7 @@ class Serve(Process):
     async def account(self, email: str = "stella@example.com") -> dict[str, str]:
         """Make an account on the command line, beside the server; returns its id and API key."""
         arguments = ("accounts", "create", "--email", email, "--name", "Stella Stars", "--json")
-        made = await purvey(*arguments, "--data", str(self.data), **self.settings)
+        made = await purvey(*arguments, "--data", str(self.data), settings=self.settings)
         assert made.status == 0, made.errors
         found: dict[str, str] = json.loads(made.output)
         return found
@@ -218,13 +220,13 @@ class Serve(Process):
 
 
 @contextlib.asynccontextmanager
-async def serving(data: Path, *arguments: str, **settings: str) -> AsyncIterator[Serve]:
+async def serving(data: Path, *arguments: str, settings: Mapping[str, str] = NO_SETTINGS) -> AsyncIterator[Serve]:
     """Run `purvey serve` on a free port, and wait until it is ready; it is killed at the end if it is still there."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     command = (*PURVEY, "serve", "--port", str(port), "--data", str(data), *arguments)
     log = data.parent / f"{data.name}-{port}.log"
-    async with process(*command, log=log, **settings) as begun, aiohttp.ClientSession() as session:
+    async with process(*command, log=log, settings=settings) as begun, aiohttp.ClientSession() as session:
         server = Serve(begun.child, log, url, data, settings, session)
         await server.until_said(f"ready at {url}")
         assert (await server.ask("GET", "/readyz")).status == 200

@@ -94,20 +94,22 @@ def states_of_a_new_order(*after: Status) -> list[Order]:
 @pytest.mark.parametrize("after", [(), (Status.FULFILLED,), (Status.PROCESSING, Status.FULFILLED)])
 def test_the_history_of_a_new_order_has_a_step_for_each_state(after: tuple[Status, ...]) -> None:
     states = states_of_a_new_order(*after)
-    made = steps(None, states, "pay", "sandbox")
+    made = steps(None, [("pay", state) for state in states], "sandbox")
     assert [step.version for step in made] == list(range(1, len(states) + 1))
     assert [step.from_status for step in made] == [None, "paid", "processing"][: len(states)]
     assert [step.to_status for step in made] == [state.status for state in states]
     assert {(step.account_id, step.order_id, step.actor) for step in made} == {("acc_1", "ord_1", "sandbox")}
 
 
-def test_the_first_step_of_a_new_order_is_named_after_the_action() -> None:
-    assert steps(None, states_of_a_new_order(Status.FULFILLED), "pay", "sandbox")[0].action == "pay"
+def test_each_step_is_named_after_its_action() -> None:
+    paid, fulfilled = states_of_a_new_order(Status.FULFILLED)
+    made = steps(None, [("pay", paid), ("settle", fulfilled)], "sandbox")
+    assert [step.action for step in made] == ["pay", "settle"]
 
 
 def test_a_single_step_says_what_was_done_by_whom_and_from_where() -> None:
     before = sample_order(status=Status.PROCESSING, version=2)
-    [step] = steps(before, [settle(before, Status.FULFILLED, NOW)], "deliver", "seller")
+    [step] = steps(before, [("deliver", settle(before, Status.FULFILLED, NOW))], "seller")
     assert msgspec.to_builtins(step) == {
         "account_id": "acc_1",
         "order_id": "ord_1",

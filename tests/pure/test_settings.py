@@ -37,6 +37,7 @@ def test_every_setting_is_read_from_its_variable() -> None:
         "mail_from": "Shop <shop@shop.example>",
         "allow_private_urls": True,
         "log_format": "json",
+        "webhook_rate": 2.5,
     }
     assert set(values) == set(Settings.__struct_fields__)
     environment = {f"PURVEY_{name.upper()}": str(value) for name, value in values.items()}
@@ -80,6 +81,8 @@ def test_an_unknown_setting_like_no_other_is_refused() -> None:
         ("PURVEY_PORT", "0", "a whole number from 1 to 65535, not '0'"),
         ("PURVEY_PORT", "65536", "a whole number from 1 to 65535"),
         ("PURVEY_DATABASE_CONNECTIONS", "1", "a whole number from 2 to 500"),
+        ("PURVEY_WEBHOOK_RATE", "-1", "a number from 0 on, not '-1'"),
+        ("PURVEY_WEBHOOK_RATE", "nan", "a number from 0 on, not 'nan'"),
         ("PURVEY_ALLOW_PRIVATE_URLS", "yes", "1 or 0, not 'yes'"),
         ("PURVEY_PAYMENTS", "paypal", "sandbox, not 'paypal'"),
         ("PURVEY_LOG_FORMAT", "xml", "json or pretty, not 'xml'"),

@@ -1,7 +1,7 @@
 """A seller's program, in a process of its own: it verifies an order.paid webhook, makes the content and delivers it.
 
-Its handler is written as the documentation of the interface has it, to the line: only host, key and secret come from the environment.
-It blocks its own event loop while it delivers, so the server must answer the delivery before the webhook has been answered.
+Its handler is written as the documentation of the interface has it, to the line: only host, key and secret come from the
+environment. It blocks its own event loop while it delivers, so that the delivery is answered before the webhook is.
 """
 
 # ruff: noqa: ANN201, ASYNC210

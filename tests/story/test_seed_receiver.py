@@ -1,4 +1,4 @@
-"""What the documentation of the interface shows works as it stands there: its receiver and its curl commands, against `purvey serve`."""
+"""What the documentation of the interface shows works as it stands: its receiver and its curl commands."""
 
 import json
 import re
@@ -13,7 +13,7 @@ import pytest
 
 from purvey.server.demo.browser import Browser, Page
 from purvey.server.demo.processes import free_port
-from running import Serve, open_folder, process, run, serving, until
+from running import SECRET_KEY, Serve, open_folder, process, run, serving, until
 
 RECEIVER = Path(__file__).with_name("seed_receiver.py")
 
@@ -70,10 +70,10 @@ async def server(folder: Path, fresh_database: str) -> AsyncIterator[Serve]:
     """A running `purvey serve` that may call receivers on this machine."""
     settings = {
         "PURVEY_DATABASE_URL": fresh_database,
-        "PURVEY_SECRET_KEY": "a secret key of the tests, long enough",
+        "PURVEY_SECRET_KEY": SECRET_KEY,
         "PURVEY_ALLOW_PRIVATE_URLS": "1",
     }
-    async with serving(folder / "data", **settings) as running:
+    async with serving(folder / "data", settings=settings) as running:
         yield running
 
 
@@ -95,7 +95,7 @@ async def until_shown(browser: Browser, url: str, text: str) -> Page:
 async def test_the_documented_receiver_fulfils_an_order_df_2_to_df_9_df_15_to_df_18(
     server: Serve, folder: Path
 ) -> None:
-    """DF-2..DF-4 the listing, DF-5..DF-9 the webhook and its signature, DF-10, DF-11, DF-15..DF-18 the delivery and what the buyer sees."""
+    """DF-2..DF-4 the listing, DF-5..DF-9 the webhook and its signature, DF-10..DF-18 the delivery and what the buyer sees."""
     key = (await server.account())["api_key"]
     port = free_port()
     body = documented_body() | {"agent_callback_url": f"http://127.0.0.1:{port}/hook"}
@@ -107,7 +107,9 @@ async def test_the_documented_receiver_fulfils_an_order_df_2_to_df_9_df_15_to_df
     }
     assert listing["signing_secret"].startswith("whsec_")
     async with (
-        process(sys.executable, str(RECEIVER), str(port), log=folder / "receiver.log", **environment) as receiver,
+        process(
+            sys.executable, str(RECEIVER), str(port), log=folder / "receiver.log", settings=environment
+        ) as receiver,
         Browser() as browser,
     ):
         await receiver.until_said("Uvicorn running")
@@ -136,7 +138,9 @@ async def test_a_receiver_with_another_secret_answers_400_and_nothing_is_fulfill
         "RECEIVER_WEBHOOK_SECRET": "whsec_of_another_listing",
     }
     async with (
-        process(sys.executable, str(RECEIVER), str(port), log=folder / "receiver.log", **environment) as receiver,
+        process(
+            sys.executable, str(RECEIVER), str(port), log=folder / "receiver.log", settings=environment
+        ) as receiver,
         Browser() as browser,
     ):
         await receiver.until_said("Uvicorn running")
@@ -146,7 +150,7 @@ async def test_a_receiver_with_another_secret_answers_400_and_nothing_is_fulfill
 
         async def tried() -> Any:
             deliveries = (await server.ask("GET", path, key=key)).json["data"]
-            return [each for each in deliveries if each["attempts_made"]]
+            return [each for each in deliveries if each["attempt_count"]]
 
         [delivery] = await until(tried, "the failed attempt is recorded")
     assert delivery["status"] == "waiting"

@@ -1,7 +1,9 @@
 """Every error that leaves the server, in one tree.
 
 ProblemError
+├── BadSignature            400  bad_signature: a notice that its provider did not sign
 ├── AuthenticationError     401  no key, or an unknown or revoked one
+├── CardDeclined            402  card_declined: another card may be tried
 ├── Forbidden               403  the key may not do this
 ├── NotFound                404  unknown, or another account's
 ├── MethodNotAllowed        405  the route has other methods
@@ -38,6 +40,8 @@ from purvey.server.kit.problem import (
 __all__ = [
     "AlreadyFulfilled",
     "AuthenticationError",
+    "BadSignature",
+    "CardDeclined",
     "Conflict",
     "CursorExpired",
     "FieldError",
@@ -67,6 +71,18 @@ class AuthenticationError(ProblemError):
     """No API key was sent, or it is unknown or revoked."""
 
     code, status = "authentication_error", 401
+
+
+class BadSignature(ProblemError):
+    """A payment notice was not signed by the provider that it claims to come from, or too long ago."""
+
+    code, status = "bad_signature", 400
+
+
+class CardDeclined(ProblemError):
+    """The card was declined; another one may be tried."""
+
+    code, status = "card_declined", 402
 
 
 class Forbidden(ProblemError):

@@ -4,6 +4,7 @@ What is missing or wrong is noticed here, before it does harm, and said in a sen
 """
 
 import os
+import re
 from pathlib import Path
 
 import asyncpg
@@ -39,8 +40,8 @@ async def open_database(url: str, *, connections: int) -> Database:
 
 
 def _reason(error: BaseException) -> str:
-    """Return the error in words; a connection that took too long has none of its own."""
-    return str(error).rstrip(".") or "it does not answer"
+    """Return the error in words, without its number; a connection that took too long has none of its own."""
+    return re.sub(r"^\[Errno -?\d+\] ", "", str(error)).rstrip(".") or "it does not answer"
 
 
 async def bring_up_to_date(url: str) -> list[str]:
@@ -80,7 +81,7 @@ def keyring(settings: Settings) -> Keyring:
     try:
         return Keyring(keys or (_kept(settings.data_dir / SECRET_FILE),))
     except ValueError as error:
-        raise SecretKeyError(f"PURVEY_SECRET_KEY: {error}.") from None
+        raise SecretKeyError(f"PURVEY_SECRET_KEY: {error} (a comma ends one key and begins the next).") from None
 
 
 def _kept(path: Path) -> str:

@@ -53,7 +53,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """The sender of every mail."""
     allow_private_urls: bool = False
     """Lets webhooks go to private addresses, for local development."""
-    webhook_rate: Annotated[float, msgspec.Meta(ge=0)] = 10.0
+    webhook_rate: Annotated[float, msgspec.Meta(ge=0, le=10_000)] = 10.0
     """Requests a second to one webhook URL at most; 0 means no limit."""
     log_format: Literal["pretty", "json"] = "pretty"
     """How log lines look."""
@@ -134,6 +134,8 @@ def allowed(name: str) -> str:
             return "1 or 0"
         case msgspec.inspect.IntType(ge=least, le=most):
             return f"a whole number from {least} to {most}"
+        case msgspec.inspect.FloatType(ge=least):
+            return f"a number from {least} on"
         case msgspec.inspect.LiteralType(values=values):
             return " or ".join(str(value) for value in values)
         case _:

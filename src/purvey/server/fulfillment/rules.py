@@ -53,7 +53,7 @@ def paid(
     return Transition(
         before=None,
         after=settled,
-        steps=orders.steps(None, [order, settled], "pay", payment.provider),
+        steps=orders.steps(None, [("pay", order), ("settle", settled)], payment.provider),
         grant=grant,
         messages=[_message(settled, kind.mail, grant, draw)] if kind.mail else [],
         notice=notice,
@@ -75,7 +75,7 @@ def delivered(order: Order, command: Deliver, draw: Draw) -> Transition:
     return Transition(
         before=order,
         after=settled,
-        steps=orders.steps(order, [settled], "deliver", "seller"),
+        steps=orders.steps(order, [("deliver", settled)], "seller"),
         content=content,
         grant=grant,
         messages=[_message(settled, Template.READY, grant, draw)],

@@ -43,16 +43,16 @@ def require(order: Order, status: Status) -> None:
         )
 
 
-def steps(before: Order | None, states: Sequence[Order], action: str, actor: str) -> list[Step]:
-    """Return the history of `states`, which follow one another; `before` is None for an order that is new."""
+def steps(before: Order | None, moves: Sequence[tuple[str, Order]], actor: str) -> list[Step]:
+    """Return the history of `moves`, each an action and the order after it; `before` is None for an order that is new."""
     found = []
-    for after in states:
+    for action, after in moves:
         found.append(
             Step(
                 account_id=after.account_id,
                 order_id=after.id,
                 version=after.version,
-                action=action if before is None or after is states[-1] else "settle",
+                action=action,
                 from_status=before.status if before else None,
                 to_status=after.status,
                 actor=actor,

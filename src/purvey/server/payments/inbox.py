@@ -10,7 +10,7 @@ from datetime import timedelta
 
 import structlog
 
-from purvey.server.errors import NotFound, ProblemError, Unavailable
+from purvey.server.errors import BadSignature, NotFound, Unavailable
 from purvey.server.kit.tools import Tools
 from purvey.server.payments import store
 from purvey.server.payments.model import Accepted, Notice, NoticeType, Payment, Verdict
@@ -23,12 +23,6 @@ Handler = Callable[[Payment, Notice | None], Awaitable[Verdict]]
 
 AGAIN_AFTER = timedelta(seconds=5)
 """How long a notice that could not be handed on waits for the next try."""
-
-
-class BadNotice(ProblemError):
-    """The notice was not signed by the provider it claims to come from."""
-
-    code, status = "bad_signature", 400
 
 
 class Inbox:
@@ -54,11 +48,11 @@ class Inbox:
         return self._providers[name]
 
     async def receive(self, provider: str, headers: Mapping[str, str], body: bytes) -> None:
-        """Verify, store and hand on one notice. When this returns, the notice is safe; raises BadNotice, Unavailable."""
+        """Verify, store and hand on one notice. When this returns, the notice is safe; raises BadSignature, Unavailable."""
         try:
             notice = self.provider(provider).verify(headers, body)
         except BadSignatureError as error:
-            raise BadNotice(str(error)) from None
+            raise BadSignature(str(error)) from None
         await self.hand_on(notice)
 
     async def hand_on(self, notice: Notice) -> Verdict | None:

@@ -9,10 +9,10 @@ from litestar.params import FromPath
 from purvey.server.checkout import actions as checkouts
 from purvey.server.checkout.model import Checkout
 from purvey.server.checkout.rules import status_of
-from purvey.server.errors import Conflict
+from purvey.server.errors import CardDeclined, Conflict
 from purvey.server.kit.tools import Tools
 from purvey.server.kit.web import Body, Given, decode, json_bytes
-from purvey.server.payments.sandbox.provider import CardDeclined, Sandbox
+from purvey.server.payments.sandbox.provider import Sandbox
 from purvey.server.storefront import pages, views
 from purvey.server.storefront.answers import moved, page
 from purvey.server.storefront.buying import bought

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from purvey.server.errors import ProblemError
+from purvey.server.errors import CardDeclined
 from purvey.server.kit.tools import Tools
 from purvey.server.payments.model import Notice, Payment, SessionRequest
 from purvey.server.payments.provider import BadSignatureError
@@ -14,12 +14,6 @@ from purvey.server.payments.sandbox.model import fate_of
 SIGNATURE_HEADER = "sandbox-signature"
 TOLERANCE = 300
 """Seconds that a signed notice stays good, either way."""
-
-
-class CardDeclined(ProblemError):
-    """The card was declined; another one may be tried."""
-
-    code, status = "card_declined", 402
 
 
 class Report(msgspec.Struct, frozen=True):
