@@ -99,6 +99,16 @@ class Ended:
     errors: str
 
 
+def assert_told(ended: Ended, *words: str) -> None:
+    """A command ended with status 1 and an error that has these words, and without a traceback."""
+    assert ended.status == 1, ended
+    assert ended.errors.startswith("Error: "), ended.errors
+    assert "Traceback" not in ended.errors
+    assert "[Errno" not in ended.errors
+    for word in words:
+        assert word in ended.errors, ended.errors
+
+
 async def run(*command: str, settings: Mapping[str, str] = NO_SETTINGS) -> Ended:
     """Run a command to its end."""
     child = await asyncio.create_subprocess_exec(

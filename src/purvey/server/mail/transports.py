@@ -108,15 +108,16 @@ def _part(mail: EmailMessage, kind: str) -> str:
 
 
 class Smtp:
-    """Hands each mail to an SMTP server (RFC 5321), over a connection of its own."""
+    """Hands each mail to an SMTP server (RFC 5321), over a connection of its own, within `deadline` seconds."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, deadline: float = DEADLINE) -> None:
         self._server = server
+        self._deadline = deadline
 
     async def send(self, message_id: str, mail: EmailMessage) -> Answer:  # noqa: ARG002  # the mail itself bears its id
-        """Hand the mail over within 30 seconds."""
+        """Hand the mail over."""
         try:
-            async with asyncio.timeout(DEADLINE):
+            async with asyncio.timeout(self._deadline):
                 await self._hand_over(mail)
         except aiosmtplib.SMTPRecipientsRefused as error:
             return _refused(error.recipients[0])
@@ -142,7 +143,7 @@ class Smtp:
             start_tls=server.start_tls,
             validate_certs=not server.on_loopback,
             local_hostname=mail["From"].addresses[0].domain,
-            timeout=DEADLINE,
+            timeout=self._deadline,
         )
 
 
