@@ -67,6 +67,11 @@ def processes_about(folder: Path) -> list[int]:
     return [pid for pid in found if pid != os.getpid()]
 
 
+def names_in(folder: Path) -> list[str]:
+    """Return what is in a folder."""
+    return sorted(path.name for path in folder.iterdir())
+
+
 def postmaster(data: Path) -> int:
     """Return the process id of the PostgreSQL that runs in a data directory."""
     return int((data / "pg" / "postmaster.pid").read_text().split("\n", 1)[0])

@@ -16,7 +16,19 @@ from click.testing import CliRunner
 from conftest import database_url
 from purvey import __version__
 from purvey.server.cli import COMMANDS, main
-from running import PURVEY, SECRET_KEY, assert_told, open_folder, process, processes_about, purvey, run, serving, until
+from running import (
+    PURVEY,
+    SECRET_KEY,
+    assert_told,
+    names_in,
+    open_folder,
+    process,
+    processes_about,
+    purvey,
+    run,
+    serving,
+    until,
+)
 
 
 @pytest.fixture
@@ -192,12 +204,14 @@ async def test_the_demonstration_plays_to_its_end_and_leaves_nothing_behind(fold
     assert "Your career this month" in ended.output
     assert re.findall(r"order\.\w+", ended.output) == ["order.paid", "order.fulfilled"] * 2
     assert max(len(line) for line in ended.output.splitlines()) <= 80
-    assert list(folder.iterdir()) == []
+    assert names_in(folder) == []
     assert processes_about(folder) == []
 
 
-@pytest.mark.parametrize("moment", ["The server", "The seller", "grace@example.com buys"])
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("moment", "number"),
+    [("The server", signal.SIGINT), ("The seller", signal.SIGTERM), ("grace@example.com buys", signal.SIGINT)],
+)
 async def test_a_demonstration_that_is_interrupted_leaves_nothing_behind(
     moment: str, number: signal.Signals, folder: Path
 ) -> None:
@@ -209,7 +223,7 @@ async def test_a_demonstration_that_is_interrupted_leaves_nothing_behind(
         assert await demo.end(number) == 1
         assert demo.said.endswith("Error: Stopped before the end. Nothing is left behind.\n")
         assert "Traceback" not in demo.said
-    assert list(stage.iterdir()) == []
+    assert names_in(stage) == []
     assert processes_about(stage) == []
 
 
@@ -225,4 +239,4 @@ async def test_a_demonstration_that_is_kept_goes_on_until_it_is_told_to_stop(fol
                     assert answer.status == 200
         assert await demo.end(signal.SIGINT) == 0
     await until(lambda: not processes_about(stage), "all processes are gone")
-    assert list(stage.iterdir()) == []
+    assert names_in(stage) == []

@@ -244,17 +244,16 @@ async def test_a_schema_of_a_later_version_is_refused(external: dict[str, str]) 
 
 
 async def test_a_user_who_may_not_create_tables_is_told_so(external: dict[str, str]) -> None:
-    guest = f"guest_{secrets.token_hex(4)}"
+    closed = f"closed_{secrets.token_hex(4)}"
     async with owner() as connection:
-        await connection.execute(f"CREATE ROLE {guest}")
-        await connection.execute(f"CREATE DATABASE {guest}")
+        await connection.execute(f"CREATE DATABASE {closed}")
         try:
-            url = f"{database_url(guest)}&role={guest}"
-            refused = await serve(settings=external | {"PURVEY_DATABASE_URL": url})
+            async with owner(closed) as inside:
+                await inside.execute("REVOKE CREATE ON SCHEMA public FROM pg_database_owner")
+            refused = await serve(settings=external | {"PURVEY_DATABASE_URL": database_url(closed)})
             assert_told(refused, "permission denied", "must be allowed to create tables")
         finally:
-            await connection.execute(f"DROP DATABASE {guest} WITH (FORCE)")
-            await connection.execute(f"DROP ROLE {guest}")
+            await connection.execute(f"DROP DATABASE {closed} WITH (FORCE)")
 
 
 @contextlib.asynccontextmanager

@@ -8,6 +8,7 @@ from typing import TypeVar
 import click
 
 from purvey.server.accounts import actions
+from purvey.server.accounts.model import ApiKey
 from purvey.server.cli import frame
 from purvey.server.cli.frame import data_option
 from purvey.server.kit.tools import Tools
@@ -62,7 +63,7 @@ def create_key(account_id: str, name: str, data_dir: Path | None, *, as_json: bo
 @data_option
 def list_keys(account_id: str, data_dir: Path | None) -> None:
     """List an account's keys, newest first."""
-    for key in _with_tools(data_dir, lambda tools: actions.list_keys(tools, account_id)):
+    for key in _with_tools(data_dir, lambda tools: _keys_of(tools, account_id)):
         state = f"revoked {key.revoked_at:%Y-%m-%d %H:%M}" if key.revoked_at else "live"
         click.echo(f"{key.id}  …{key.preview}  {state}  {key.name}")
 
@@ -75,6 +76,12 @@ def revoke_key(account_id: str, key_id: str, data_dir: Path | None) -> None:
     """Revoke a key: it opens nothing from now on."""
     key = _with_tools(data_dir, lambda tools: actions.revoke_key(tools, account_id, key_id))
     click.echo(f"{key.id} is revoked.")
+
+
+async def _keys_of(tools: Tools, account_id: str) -> list[ApiKey]:
+    """Return the keys; raise NotFound for an unknown account, which would look like one without keys."""
+    await actions.get_account(tools, account_id)
+    return await actions.list_keys(tools, account_id)
 
 
 def _with_tools(data_dir: Path | None, action: Callable[[Tools], Awaitable[T]]) -> T:

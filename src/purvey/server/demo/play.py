@@ -5,6 +5,7 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 import aiohttp
@@ -22,6 +23,9 @@ from purvey.server.demo.processes import (
     until_answering,
 )
 
+WIDTH = 80
+"""Columns of the narrowest terminal that shows each line whole; only a link may be longer."""
+INDENT = " " * 13
 CARD = "4242 4242 4242 4242"
 PATIENCE = 60.0
 """Seconds that a buyer waits for the content."""
@@ -68,7 +72,8 @@ class Teller:
             yield told
         self.say(f"[green]✓[/] [dim]{time.monotonic() - self._began:6.2f} s[/]  {doing}")
         for line in told:
-            self.say(f"             [dim]{escape(line)}[/]")
+            for part in wrap(line, WIDTH - len(INDENT), break_long_words=False, break_on_hyphens=False):
+                self.say(f"{INDENT}[dim]{escape(part)}[/]")
 
     def head(self, title: str) -> None:
         """Begin a new part."""
@@ -85,7 +90,7 @@ async def play(*, keep: bool) -> None:
     Raises DemoError if anything does not happen, or when SIGINT or SIGTERM ends it before; nothing is left behind either way.
     """
     teller = Teller()
-    with folder() as stage, interruptible():
+    with interruptible(), folder() as stage:
         async with _server(teller, stage) as (url, account), _seller(url, account["api_key"]) as api:
             static = await _list_static(teller, api)
             agent_port = free_port()
