@@ -401,3 +401,14 @@ def assert_only_lines_of_json(server: Process) -> None:
     assert [line for line in server.said.splitlines() if not line.startswith("{")] == [
         line for line in server.said.splitlines() if line.startswith("Purvey is ready at ")
     ]
+
+
+async def test_a_directory_with_a_long_name_gets_its_postgresql_back_as_well(data: Path) -> None:
+    """Such a server listens in a temporary folder, and is found there again after its death."""
+    long = data.with_name("d" * 100)
+    os.rename(data, long)  # noqa: PTH104  # moments, before anything else runs
+    async with serving(long) as server:
+        key = (await server.account())["api_key"]
+        await kill(postmaster(long))
+        assert await until_works(server, key) <= {200, 503}
+        assert await server.end() == 0

@@ -112,13 +112,19 @@ def listening(layout: Layout) -> Address | None:
     return None
 
 
-def choose_address(layout: Layout, user: ServerUser) -> Address:
-    """Prepare a place to listen at: the socket directory in the data directory, or a short temporary one."""
+def choose_address(layout: Layout, user: ServerUser, before: Address | None) -> Address:
+    """Prepare a place to listen at: the socket directory in the data directory, or a short temporary one.
+
+    A server that died is found again where it was `before`, so that whoever is connected to it need not be told.
+    """
     if sys.platform == "win32":
-        return Address("127.0.0.1", _free_port())
+        return Address("127.0.0.1", before.port if before and _is_free(before.port) else _free_port())
     if _fits(layout.socket_dir):
         layout.socket_dir.mkdir(mode=0o700, exist_ok=True)
         folder = layout.socket_dir
+    elif before and _is_ours(Path(before.host), user):
+        folder = Path(before.host)
+        _remove_socket(folder)
     else:
         folder = _temporary_folder(user)
     user.give(folder)
@@ -131,8 +137,7 @@ def forget_address(layout: Layout, address: Address | None) -> None:
         return
     folder = Path(address.host)
     if folder.name.startswith(_TEMPORARY_PREFIX):
-        for leftover in (_SOCKET_NAME, f"{_SOCKET_NAME}.lock"):
-            (folder / leftover).unlink(missing_ok=True)
+        _remove_socket(folder)
         with contextlib.suppress(OSError):
             folder.rmdir()
 
@@ -187,6 +192,27 @@ def _temporary_folder(user: ServerUser) -> Path:
     typical = f"{_TEMPORARY_PREFIX}12345678"
     parent = next((each for each in parents if _fits(each / typical) and user.can_enter(each)), parents[-1])
     return Path(tempfile.mkdtemp(prefix=_TEMPORARY_PREFIX, dir=parent))
+
+
+def _is_ours(folder: Path, user: ServerUser) -> bool:
+    """Return whether this is a temporary folder that nobody but the server's user can have changed."""
+    if not folder.name.startswith(_TEMPORARY_PREFIX) or folder.is_symlink() or not folder.is_dir():
+        return False
+    found = folder.stat()
+    return found.st_mode & 0o777 == 0o700 and found.st_uid == (os.geteuid() if user.uid is None else user.uid)
+
+
+def _remove_socket(folder: Path) -> None:
+    for leftover in (_SOCKET_NAME, f"{_SOCKET_NAME}.lock"):
+        (folder / leftover).unlink(missing_ok=True)
+
+
+def _is_free(port: int) -> bool:
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError:
+        return False
+    return True
 
 
 def _free_port() -> int:

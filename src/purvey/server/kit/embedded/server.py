@@ -103,11 +103,10 @@ class EmbeddedPostgres:
         programs = Programs(binaries_for(user, layout), user)
         ensure_cluster(layout, programs, self._options)
         stale = read_pid_file(layout)
-        if stale and stale.is_about(layout.cluster):
-            forget_address(layout, stale.address)
+        before = stale.address if stale and stale.is_about(layout.cluster) else None
         remove_stale_files(layout)
         password = ensure_password(layout, programs)
-        address = choose_address(layout, user)
+        address = choose_address(layout, user, before)
         layout.rotate_log()
         try:
             self._launch(programs, address)
