@@ -17,6 +17,7 @@ READS_THE_DATABASE_S_CLOCK = {
     "src/purvey/server/cli/frame.py": "the same, for commands",
     "src/purvey/server/kit/migrations.py": "notes when a migration was run; nothing is decided by it",
     "src/purvey/server/migrations/0008_mail.sql": "makes a lane that may work from then on; a migration is given no clock",
+    "src/purvey/server/migrations/0009_checkout.sql": "makes a lane that may work from then on; a migration is given no clock",
     "src/purvey/server/migrations/0010_payments.sql": "the same",
 }
 

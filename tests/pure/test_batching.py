@@ -162,15 +162,16 @@ async def test_the_last_caller_of_a_batch_who_goes_away_does_not_stop_the_lane(w
     assert await gathered.submit("b") == "B"
 
 
-async def test_as_many_batches_are_under_way_as_there_are_lanes(writer: Writer) -> None:
-    gathered = batcher(writer, lanes=2)
-    tasks = await submitted(gathered, "a", "b", "c", "d")
+async def test_a_run_that_is_cut_short_leaves_nobody_waiting(writer: Writer) -> None:
+    gathered = batcher(writer)
+    tasks = await submitted(gathered, "a", "b")
     await writer.arrived.acquire()
-    await writer.arrived.acquire()
-    assert writer.batches == [["a"], ["b"]]
+    drain = gathered._drain_task
+    assert drain is not None
+    drain.cancel()
+    assert {type(one) for one in await asyncio.gather(*tasks, return_exceptions=True)} == {asyncio.CancelledError}
     writer.allow()
-    assert await asyncio.gather(*tasks) == ["A", "B", "C", "D"]
-    assert writer.batches == [["a"], ["b"], ["c", "d"]]
+    assert await gathered.submit("c") == "C"
 
 
 async def test_a_run_that_answers_for_fewer_commands_than_it_was_given_is_an_error_and_not_silence() -> None:

@@ -9,11 +9,13 @@ import pytest
 from makers import make_account, make_checkout, make_payment, make_tools
 from purvey.server.deliverables.model import Content
 from purvey.server.errors import AlreadyFulfilled, InvalidTransition, NotFound
+from purvey.server.fulfillment import store
 from purvey.server.fulfillment.actions import Fulfillment
 from purvey.server.fulfillment.model import Deliver
 from purvey.server.kit.database import Database
 from purvey.server.orders.model import Status
 from purvey.server.payments.model import Accepted, Notice, Refused
+from sample_orders import sample_order
 
 TEXT = (Content("text", "Taurus: rest."),)
 
@@ -198,3 +200,30 @@ async def test_no_access_token_is_stored_in_the_clear(shop: Shop) -> None:
     for table in ("orders", "messages", "events", "jobs", "grants"):
         dump = await shop.tools.database.value(f"SELECT string_agg(t::text, ' ') FROM {table} t")
         assert token.decode() not in (dump or "")
+
+
+async def test_processes_that_share_checkouts_do_not_wait_for_each_other_in_a_circle(shop: Shop) -> None:
+    """One process holds the first checkout and wants the second; the other comes for both, with ids that sort the other way."""
+    make = "SELECT orders_make($1::order_new[])"
+
+    def order(number: int, order_id: str) -> tuple[Any, ...]:
+        token = order_id.encode()
+        return store._new(
+            sample_order(
+                id=order_id,
+                checkout_id=f"chk_{number}",
+                payment_reference=f"pay_{number}",
+                access_hash=token,
+                access_sealed=token,
+            )
+        )
+
+    database = shop.tools.database
+    async with database.transaction() as one:
+        await one.fetch(make, [order(1, "ord_a1")])
+        other = asyncio.create_task(database.pool.fetch(make, [order(1, "ord_b2"), order(2, "ord_b1")]))
+        while not await database.value("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"):
+            assert not other.done()
+        await one.fetch(make, [order(2, "ord_a2")])
+    assert await other == []
+    assert await shop.count("orders") == 2

@@ -257,3 +257,12 @@ async def test_every_change_is_in_the_history(market: Market) -> None:
         ("paid", "processing", "sandbox"),
         ("processing", "fulfilled", "seller"),
     ]
+
+
+@pytest.mark.parametrize(
+    "instant", ["2026-04-17T12:00:00", "0001-01-01T00:00:00%2B14:00", "9999-12-31T23:59:59-12:00", "yesterday", "5"]
+)
+async def test_an_instant_without_its_offset_or_out_of_range_is_refused(market: Market, instant: str) -> None:
+    for name in ("created_after", "created_before"):
+        refused = expect(await market.shop.get(f"/v1/orders?{name}={instant}"), 422)
+        assert refused["param"] == name

@@ -75,6 +75,9 @@ async def test_a_checkout_tells_its_access_link_for_an_hour(market: Market, cloc
     assert paid["status"] == "paid"
     clock.advance(hours=1)
     assert (await market.shop.get(path, key=None)).json["access_url"] is None
+    back = await market.shop.get(f"/checkout/{bought.checkout['id']}/return", key=None)
+    assert (back.status, bought.access in back.text) == (200, False)
+    assert "mailed" in back.text
 
 
 async def test_returning_before_paying_waits(market: Market) -> None:
@@ -101,6 +104,12 @@ async def test_a_draft_is_not_for_sale(market: Market) -> None:
         "/v1/checkouts", json={"listing_id": listing["id"], "buyer_email": "ada@example.com"}, key=None
     )
     assert refused.status in {404, 409}
+
+
+async def test_nothing_is_kept_by_caches_that_does_not_say_so(market: Market) -> None:
+    bought = await market.buy(await market.listing())
+    for path in (f"/v1/checkouts/{bought.checkout['id']}", "/v1/orders", "/access/unknown", "/nowhere"):
+        assert (await market.shop.get(path)).headers["Cache-Control"] == "no-store"
 
 
 async def test_pages_of_buyers_keep_to_themselves(market: Market) -> None:

@@ -7,6 +7,10 @@ import pytest
 
 from fakes import FakeClock
 from market import Market, expect
+from purvey.server.checkout import store
+from purvey.server.checkout.actions import CONFIRM_AFTER
+from purvey.server.checkout.rules import new_checkout
+from purvey.server.listings.actions import for_sale
 from purvey.server.payments.model import Payment
 from purvey.server.payments.sandbox.provider import SIGNATURE_HEADER, Sandbox
 from served import Reply
@@ -135,3 +139,31 @@ async def test_a_notice_that_cannot_be_handed_on_is_kept_and_tried_again(market:
 async def test_an_unknown_provider_is_not_found(market: Market) -> None:
     reply = await market.shop.post("/payments/nobody/notices", data=b"{}", key=None)
     assert reply.status == 404
+
+
+async def test_a_free_order_is_made_although_its_process_died_first(market: Market) -> None:
+    listing = await market.listing(price=0)
+    sale = await for_sale(market.shop.tools, listing["id"])
+    checkout = new_checkout(sale, "chk_1", "http://shop.test/", "ada@example.com", {}, market.shop.clock.now())
+    await store.insert_free(market.shop.tools.database, checkout, checkout.created_at + CONFIRM_AFTER)
+    market.later(seconds=5)
+    await market.outside.next_letter()
+    assert await rows(market, "SELECT status, checkout_id FROM orders") == [("fulfilled", "chk_1")]
+
+
+async def test_no_event_leads_to_the_content_of_a_free_order(market: Market) -> None:
+    bought = await market.buy(await market.listing(price=0))
+    [paid, _] = await market.events()
+    told = str(paid)
+    assert bought.checkout["id"] not in told
+    assert bought.access.removeprefix("/access/") not in told
+
+
+async def test_a_notice_that_was_refused_and_is_valid_later_is_settled_as_handled(market: Market) -> None:
+    checkout = await market.checkout(await market.listing())
+    await market.shop.tools.database.write("UPDATE checkouts SET amount = 999")
+    notice = notice_of(market, checkout)
+    assert (await send(market, notice)).status == 200
+    await market.shop.tools.database.write("UPDATE checkouts SET amount = 500")
+    assert (await send(market, notice)).status == 200
+    assert await rows(market, "SELECT outcome, reason FROM notices") == [("handled", None)]

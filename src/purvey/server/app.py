@@ -11,6 +11,7 @@ from litestar.types import ControllerRouterHandler
 from purvey.server import health, migrations
 from purvey.server.accounts import api as accounts_api
 from purvey.server.checkout import api as checkout_api
+from purvey.server.checkout.work import ConfirmFree
 from purvey.server.events import api as events_api
 from purvey.server.fulfillment import api as fulfillment_api
 from purvey.server.fulfillment.actions import Fulfillment
@@ -41,7 +42,7 @@ from purvey.server.storefront.shop import Shop
 from purvey.server.webhooks import api as webhooks_api
 from purvey.server.webhooks.work import Deliver as DeliverWebhook
 
-SLOTS = {"payments": 16, "webhook": 64, "mail": 8}
+SLOTS = {"payments": 16, "checkout": 4, "webhook": 64, "mail": 8}
 """Lane kind -> jobs at once in one worker process."""
 
 
@@ -79,6 +80,7 @@ def build(settings: Settings, database: Database, clock: Clock, keyring: Keyring
         [
             ReportSandboxPayment(tools, sandbox, inbox),
             HandOnNotice(tools, inbox),
+            ConfirmFree(tools, inbox),
             DeliverWebhook(tools, outbound),
             _mail(settings, tools),
         ],

@@ -47,6 +47,16 @@ async def serve(settings: Settings, role: Role = "all", ready: Callable[[str], N
 async def _run(app: App, settings: Settings, role: Role, ready: Callable[[str], None], stop: asyncio.Event) -> None:
     if role != "api":
         app.worker.start()
+    try:
+        await _serve_until(stop, app, settings, role, ready)
+    finally:
+        if role != "api":
+            await app.worker.stop()
+
+
+async def _serve_until(
+    stop: asyncio.Event, app: App, settings: Settings, role: Role, ready: Callable[[str], None]
+) -> None:
     serving = asyncio.create_task(stop.wait() if role == "worker" else _answer(app, settings, stop))
     if role != "worker":
         await _until_answering(settings, serving)
@@ -57,8 +67,6 @@ async def _run(app: App, settings: Settings, role: Role, ready: Callable[[str], 
     log.info("stopping")
     stop.set()
     await serving
-    if role != "api":
-        await app.worker.stop()
 
 
 async def _answer(app: App, settings: Settings, stop: asyncio.Event) -> None:

@@ -69,11 +69,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     @property
     def on_loopback(self) -> bool:
         """Whether the base URL is reachable from this machine only."""
-        host = urlsplit(self.url).hostname or ""
-        try:
-            return ip_address(host).is_loopback
-        except ValueError:
-            return host == "localhost" or host.endswith(".localhost")
+        return _is_loopback(urlsplit(self.url).hostname or "")
 
     @property
     def secret_keys(self) -> tuple[str, ...]:
@@ -82,8 +78,15 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     @property
     def has_mailbox(self) -> bool:
-        """Whether mail is kept in the built-in mailbox: no mail server is set, and only this machine can read it."""
-        return self.smtp_url is None and self.on_loopback
+        """Whether mail is kept in the built-in mailbox: no mail server is set, and nobody else can connect to this process."""
+        return self.smtp_url is None and self.on_loopback and _is_loopback(self.host)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
 
 
 def read(environment: Mapping[str, str], **given: object) -> Settings:

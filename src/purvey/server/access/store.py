@@ -8,13 +8,18 @@ from purvey.server.kit.database import Database
 _GRANT = "account_id, id, order_id, max_downloads, downloads, created_at, expires_at, revoked_at"
 
 OPEN = """
-WITH counted AS (
+WITH counted_before AS (
+    SELECT id FROM downloads WHERE account_id = $1 AND id = $3
+), counted AS (
     UPDATE grants SET downloads = downloads + 1
     WHERE account_id = $1 AND id = $2 AND downloads < max_downloads AND expires_at > $5 AND revoked_at IS NULL
+        AND NOT EXISTS (SELECT FROM counted_before)
     RETURNING account_id, id
+), noted AS (
+    INSERT INTO downloads (account_id, id, grant_id, deliverable_id, opened_at, leased_until)
+    SELECT account_id, $3, id, $4, $5, $6 FROM counted RETURNING id
 )
-INSERT INTO downloads (account_id, id, grant_id, deliverable_id, opened_at, leased_until)
-SELECT account_id, $3, id, $4, $5, $6 FROM counted RETURNING id
+SELECT id FROM counted_before UNION ALL SELECT id FROM noted
 """
 
 
@@ -37,6 +42,9 @@ async def by_id(database: Database, grant_id: str) -> Grant | None:
 async def count(
     database: Database, grant: Grant, download_id: str, deliverable_id: str, now: datetime, until: datetime
 ) -> bool:
-    """Count one download of a grant that allows it still, and note it; return whether it did."""
-    rows = await database.write(OPEN, grant.account_id, grant.id, download_id, deliverable_id, now, until)
+    """Count one download of a grant that allows it still, and note it; return whether it did.
+
+    The same download counts once, so that it may be counted again after a lost connection.
+    """
+    rows = await database.write(OPEN, grant.account_id, grant.id, download_id, deliverable_id, now, until, again=True)
     return bool(rows)

@@ -1,6 +1,8 @@
 """Starting a checkout, looking at one, and coming back from the payment page."""
 
 from collections.abc import Sequence
+from datetime import timedelta
+from typing import Literal
 
 import msgspec
 
@@ -8,6 +10,7 @@ from purvey.server.checkout import rules, store
 from purvey.server.checkout.model import Checkout
 from purvey.server.checkout.rules import CheckoutOut
 from purvey.server.errors import Conflict, FieldError, invalid, unknown
+from purvey.server.kit.crypto import sha256
 from purvey.server.kit.text import check_email
 from purvey.server.kit.tools import Tools
 from purvey.server.listings import actions as listings
@@ -18,6 +21,16 @@ from purvey.server.payments.model import Payment, Refused, SessionRequest
 
 FREE = "free"
 """The provider of what costs nothing: its payments are confirmed by the checkout itself."""
+CONFIRM_AFTER = timedelta(seconds=5)
+"""When a job makes sure that a free checkout has its order; by then it has, unless the process died."""
+
+
+class ComeBack(msgspec.Struct, frozen=True):
+    """Where a buyer goes: to the content (with its token), to wait for the payment, or to look into the mail."""
+
+    way: Literal["open", "pending", "mailed"]
+    checkout: Checkout
+    token: str = ""
 
 
 async def load(tools: Tools, ids: Sequence[str]) -> dict[str, Checkout]:
@@ -45,11 +58,19 @@ async def start(
     # The session comes first: should the process die here, the provider keeps one that nobody will ever pay.
     url = await inbox.in_use.start(session) if sale.price else return_url(tools, checkout_id)
     checkout = rules.new_checkout(sale, checkout_id, url, email, data, tools.clock.now())
-    await store.insert(tools.database, checkout)
-    if not sale.price:
-        await inbox.confirm(_free_payment(checkout))
-        return await show(tools, checkout_id)
-    return rules.checkout_out(checkout, tools.clock.now())
+    if sale.price:
+        await store.insert(tools.database, checkout)
+        return rules.checkout_out(checkout, tools.clock.now())
+    await store.insert_free(tools.database, checkout, checkout.created_at + CONFIRM_AFTER)
+    await confirm_free(inbox, checkout)
+    return await show(tools, checkout_id)
+
+
+async def confirm_free(inbox: Inbox, checkout: Checkout) -> None:
+    """Make the order of a checkout that costs nothing. Done at once, and by a job should the process die before."""
+    # The reference is in the order's events, so it must not lead to the checkout, which leads to the content.
+    reference = f"free_{sha256(checkout.id).hex()[:32]}"
+    await inbox.confirm(Payment(FREE, reference, checkout.id, 0, checkout.currency))
 
 
 async def show(tools: Tools, checkout_id: str) -> CheckoutOut:
@@ -63,17 +84,20 @@ async def show(tools: Tools, checkout_id: str) -> CheckoutOut:
     return msgspec.structs.replace(shown, access_url=orders.access_url(tools, order))
 
 
-async def come_back(tools: Tools, inbox: Inbox, checkout_id: str) -> str | None:
-    """Return the access token of a checkout that was paid, asking the provider when its notice has not come yet; else None.
+async def come_back(tools: Tools, inbox: Inbox, checkout_id: str) -> ComeBack:
+    """Return where a buyer goes who comes back from the payment page.
 
-    The notice and this race for the same idempotent action; whoever comes first makes the order.
+    The provider is asked when its notice has not come yet. The notice and this race for the same idempotent action; whoever comes
+    first makes the order. The way to the content is shown for an hour; later it is in the mail alone.
     """
     checkout = await read(tools, checkout_id)
     order_id = checkout.order_id or await _confirm(inbox, checkout)
     if order_id is None:
-        return None
+        return ComeBack("pending", checkout)
+    if checkout.order_id and not rules.shows_access(checkout, tools.clock.now()):
+        return ComeBack("mailed", checkout)
     order = await orders.read(tools, checkout.account_id, order_id)
-    return tools.keyring.open(order.access_sealed)
+    return ComeBack("open", checkout, tools.keyring.open(order.access_sealed))
 
 
 def return_url(tools: Tools, checkout_id: str) -> str:
@@ -82,17 +106,13 @@ def return_url(tools: Tools, checkout_id: str) -> str:
 
 
 async def _confirm(inbox: Inbox, checkout: Checkout) -> str | None:
-    payment = await inbox.in_use.find_payment(checkout.id) if checkout.amount else _free_payment(checkout)
+    payment = await inbox.in_use.find_payment(checkout.id) if checkout.amount else None
     if payment is None:
         return None
     verdict = await inbox.confirm(payment)
     if isinstance(verdict, Refused):
         raise Conflict(f"The payment cannot be matched to this checkout: {verdict.reason}.")
     return verdict.order_id
-
-
-def _free_payment(checkout: Checkout) -> Payment:
-    return Payment(FREE, checkout.id, checkout.id, 0, checkout.currency)
 
 
 def _checked_email(text: str) -> str:

@@ -1,6 +1,7 @@
 """All SQL of checkouts. They are marked as paid by the SQL function `checkouts_pay`, in the transaction that makes the order."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 import msgspec
 
@@ -8,10 +9,18 @@ from purvey.server.checkout.model import Checkout
 from purvey.server.kit.database import Database, Record
 from purvey.server.orders.wire import DeliverableFacts
 
+JOB = "checkout.confirm_free"
+LANE = "checkout"
+
 INSERT = """
 INSERT INTO checkouts (id, account_id, listing_id, status, payment_url, buyer_email, checkout_data, amount, currency,
                        content_type, deliverables, listing, seller, grant_after, grant_downloads, created_at, expires_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
+"""
+
+INSERT_FREE = f"""
+WITH stored AS ({INSERT} RETURNING id, account_id)
+SELECT jobs_push(ARRAY[(derived_id('job_', 'free:' || id), $18, $19, account_id, id, $20)::job_new], $16) FROM stored
 """
 
 
@@ -23,8 +32,16 @@ def _checkout(record: Record) -> Checkout:
 
 async def insert(database: Database, checkout: Checkout) -> None:
     """Store a new checkout."""
-    await database.write(
-        INSERT,
+    await database.write(INSERT, *_values(checkout))
+
+
+async def insert_free(database: Database, checkout: Checkout, check_at: datetime) -> None:
+    """Store a new checkout that costs nothing, with a job that makes sure of its order, in one transaction."""
+    await database.write(INSERT_FREE, *_values(checkout), LANE, JOB, check_at)
+
+
+def _values(checkout: Checkout) -> tuple[object, ...]:
+    return (
         checkout.id,
         checkout.account_id,
         checkout.listing_id,

@@ -1,11 +1,11 @@
 """The transitions of orders: one method each, gathered into batches under load (natural batching).
 
 Every method may be called twice, or by two processes at once, for the same order: the guard in the statement lets one of them
-win, and the other reads what has come of it. A process that dies before the commit has changed nothing; after it, nothing is left
-to do, because mail and webhooks were queued by the same statement.
+win, and the other reads what has come of it. A process that dies before the commit has changed nothing; after it, nothing of the
+order is left to do, because mail and webhooks were queued by the same statement.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from purvey.server.checkout import actions as checkouts
 from purvey.server.checkout.model import Checkout
@@ -99,10 +99,11 @@ class Fulfillment:
     async def _deliver_once(self, commands: Sequence[Deliver]) -> dict[OrderKey, Delivered]:
         """Return what came of those commands that need no further reading of their order."""
         found = await orders.load(self._tools, [_key(command) for command in commands])
+        content = await self._content(found.values())
         outcomes: dict[OrderKey, Delivered] = {}
         transitions = []
         for command in commands:
-            step = await self._step(found.get(_key(command)), command)
+            step = self._step(found.get(_key(command)), command, content)
             if isinstance(step, Transition):
                 transitions.append(step)
             else:
@@ -110,25 +111,22 @@ class Fulfillment:
         done = await self._commit(transitions) if transitions else set()
         return outcomes | {(t.after.account_id, t.after.id): t.after for t in transitions if t.after.id in done}
 
-    async def _step(self, order: Order | None, command: Deliver) -> Transition | Delivered:
+    async def _content(self, found: Iterable[Order]) -> dict[str, Deliverable]:
+        """Return what the orders hold that were fulfilled before."""
+        keys = [(order.account_id, one) for order in found for one in order.deliverables]
+        return await deliverables.load(self._tools, keys) if keys else {}
+
+    def _step(
+        self, order: Order | None, command: Deliver, content: Mapping[str, Deliverable]
+    ) -> Transition | Delivered:
         if order is None:
             return unknown("order", command.order_id)
         if order.status is Status.FULFILLED and order.payment_status is not PaymentStatus.REFUNDED:
-            return await self._again(order, command)
+            return _again(order, command, content)
         try:
             return rules.delivered(order, command, self._draw())
         except ProblemError as error:
             return error
-
-    async def _again(self, order: Order, command: Deliver) -> Delivered:
-        content = await deliverables.load(self._tools, [(order.account_id, one) for one in order.deliverables])
-        there = tuple(_content_of(content[one]) for one in order.deliverables)
-        if there == command.content:
-            return order
-        return AlreadyFulfilled(
-            f"Order {order.id} was fulfilled with other content; a fulfilled order keeps what its buyer has seen.",
-            current_status=order.status,
-        )
 
     async def _commit(self, transitions: Sequence[Transition]) -> set[str]:
         done = await store.commit(self._tools.database, transitions, self._tools.clock.now())
@@ -160,6 +158,16 @@ def _found(sold: dict[str, Checkout], payment: Payment) -> Verdict:
     if checkout.order_id is None:
         return Refused(f"payment {payment.reference} belongs to another checkout's order already")
     return Accepted(checkout.account_id, checkout.order_id, stored=False)
+
+
+def _again(order: Order, command: Deliver, content: Mapping[str, Deliverable]) -> Delivered:
+    """Return what a delivery to a fulfilled order comes to: the order as it is, if the content is the same."""
+    if tuple(_content_of(content[one]) for one in order.deliverables) == command.content:
+        return order
+    return AlreadyFulfilled(
+        f"Order {order.id} was fulfilled with other content; a fulfilled order keeps what its buyer has seen.",
+        current_status=order.status,
+    )
 
 
 def _key(command: Deliver) -> OrderKey:

@@ -71,7 +71,10 @@ async def deliver(
     account: Given[Account],
     fulfillment: Given[Fulfillment],
 ) -> OrderOut:
-    """Fulfil an order: the buyer gets the content and a mail, and order.fulfilled is told. The same again changes nothing."""
+    """Fulfil an order: the buyer gets the content and a mail, and order.fulfilled is told.
+
+    The same content again changes nothing, the metadata included.
+    """
     command = Deliver(account.id, order_id, content_of(data), data.metadata)
     [shown] = await orders.show(tools, [await fulfillment.deliver(command)])
     return shown

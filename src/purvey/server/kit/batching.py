@@ -17,8 +17,8 @@ R = TypeVar("R")
 class Batcher(Generic[C, R]):
     """Gathers commands into calls of `run`, which returns one result per command, in order.
 
-    Two commands with the same `key` never share a batch, so that `run` may assume that each touches its own rows. At most
-    `lanes` batches are under way at a time, of at most `largest` commands each.
+    Two commands with the same `key` never share a batch, so that `run` may assume that each touches its own rows. One batch is
+    under way at a time, of at most `largest` commands.
     """
 
     def __init__(
@@ -27,25 +27,19 @@ class Batcher(Generic[C, R]):
         key: Callable[[C], Hashable],
         *,
         largest: int = 64,
-        lanes: int = 1,
     ) -> None:
         self._run = run
         self._key = key
         self._largest = largest
-        self._lanes = lanes
         self._waiting: list[tuple[C, asyncio.Future[R]]] = []
-        self._busy_lanes = 0
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._drain_task: asyncio.Task[None] | None = None
 
     async def submit(self, command: C) -> R:
         """Run `command` in the next batch and return its result, or raise its own error."""
         future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         self._waiting.append((command, future))
-        if self._busy_lanes < self._lanes:
-            self._busy_lanes += 1
-            task = asyncio.create_task(self._drain())
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+        if self._drain_task is None:
+            self._drain_task = asyncio.create_task(self._drain())
         # A caller that goes away must not take the others' batch with it.
         return await future
 
@@ -54,8 +48,8 @@ class Batcher(Generic[C, R]):
             while self._waiting:
                 await self._write(self._take())
         finally:
-            # In the very step that saw nothing waiting: who is woken by this batch and submits again must find the lane free.
-            self._busy_lanes -= 1
+            # In the very step that saw nothing waiting: who is woken by this batch and submits again must start a new drain.
+            self._drain_task = None
 
     def _take(self) -> list[tuple[C, asyncio.Future[R]]]:
         batch: list[tuple[C, asyncio.Future[R]]] = []
@@ -83,6 +77,12 @@ class Batcher(Generic[C, R]):
         except Exception as error:  # noqa: BLE001  # handed to the callers, one by one
             await self._write_singly(batch, error)
             return
+        except BaseException:
+            # Cut short from outside: nobody will answer these callers, nor those who wait behind them.
+            for _, future in [*batch, *self._waiting]:
+                future.cancel()
+            self._waiting = []
+            raise
         for (_, future), result in zip(batch, results, strict=True):
             if not future.done():
                 future.set_result(result)

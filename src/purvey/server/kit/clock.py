@@ -7,10 +7,14 @@ clock is measured at the start and every 30 seconds. Tests put a fake in its pla
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import Literal, Protocol
 
 MEASURE_EVERY = 30.0
 """Seconds between two measurements of the offset."""
+
+
+LONGEST_ROUND_TRIP = timedelta(milliseconds=200)
+"""A measurement that took longer leaves the offset as it was, unless there is none yet."""
 
 
 class Clock(Protocol):
@@ -38,17 +42,20 @@ class DatabaseClock:
     def __init__(self, ask: Callable[[], Awaitable[datetime]]) -> None:
         self._ask = ask
         self._offset = timedelta()
+        self._measured: Literal["never", "once"] = "never"
 
     def now(self) -> datetime:
         """Return the database's present instant, as well as it is known here."""
         return datetime.now(UTC) + self._offset
 
     async def measure(self) -> None:
-        """Measure the offset; the answer is taken to be from the middle of the round trip."""
+        """Measure the offset; the answer is taken to be from the middle of the round trip. A slow one tells too little."""
         before = datetime.now(UTC)
         theirs = await self._ask()
         after = datetime.now(UTC)
-        self._offset = theirs - (before + (after - before) / 2)
+        if after - before <= LONGEST_ROUND_TRIP or self._measured == "never":
+            self._offset = theirs - (before + (after - before) / 2)
+            self._measured = "once"
 
     async def sleep(self, seconds: float) -> None:
         """Wait for `seconds`."""

@@ -52,6 +52,10 @@ TRIES = 5
 """How often a statement is run before it is given up; the waits between are 0.05, 0.1, 0.2 and 0.4 s, each times 0.5 to 1.5."""
 
 
+ACQUIRE_WITHIN = 10.0
+"""Seconds that a statement waits for a free connection before its caller is told to come again."""
+
+
 class TooOldError(Exception):
     """The PostgreSQL server is older than 15."""
 
@@ -118,36 +122,37 @@ class Database:
 
     async def rows(self, sql: str, *args: Any) -> list[Record]:
         """Read all rows."""
-        return await self._tried(lambda: self.pool.fetch(sql, *args), again=True)
+        return await self._tried(lambda connection: connection.fetch(sql, *args), again=True)
 
     async def row(self, sql: str, *args: Any) -> Record | None:
         """Read one row, or None."""
-        return await self._tried(lambda: self.pool.fetchrow(sql, *args), again=True)
+        return await self._tried(lambda connection: connection.fetchrow(sql, *args), again=True)
 
     async def value(self, sql: str, *args: Any) -> Any:
         """Read the first column of the first row, or None."""
-        return await self._tried(lambda: self.pool.fetchval(sql, *args), again=True)
+        return await self._tried(lambda connection: connection.fetchval(sql, *args), again=True)
 
     async def write(self, sql: str, *args: Any, again: bool = False) -> list[Record]:
         """Run one writing statement, its own transaction; `again` allows a second run after a lost connection."""
-        return await self._tried(lambda: self.pool.fetch(sql, *args), again=again)
+        return await self._tried(lambda connection: connection.fetch(sql, *args), again=again)
 
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
         """Hold one transaction. Losing the connection in it raises Unavailable; nothing of it stays."""
         try:
-            async with self.pool.acquire(timeout=10) as connection, connection.transaction():
+            async with self.pool.acquire(timeout=ACQUIRE_WITHIN) as connection, connection.transaction():
                 yield connection
         except FAULTS:
             raise
         except (*LOST, *FULL, TimeoutError) as error:
             raise _unavailable(error) from error
 
-    async def _tried(self, run: Callable[[], Awaitable[T]], *, again: bool) -> T:
+    async def _tried(self, run: Callable[[Connection], Awaitable[T]], *, again: bool) -> T:
         repeatable = (*UNDONE, *LOST) if again else UNDONE
         for tried in range(1, TRIES + 1):
             try:
-                return await run()
+                async with self.pool.acquire(timeout=ACQUIRE_WITHIN) as connection:
+                    return await run(connection)
             except FAULTS:
                 raise
             except TimeoutError as error:

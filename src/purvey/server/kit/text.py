@@ -2,6 +2,9 @@
 
 import re
 import unicodedata
+from datetime import UTC, datetime
+
+import msgspec
 
 LONGEST_EMAIL = 254
 """Characters of the longest address that can be delivered to (RFC 5321, section 4.5.3.1.3, less the angle brackets)."""
@@ -63,3 +66,14 @@ def _is_odd(character: str) -> bool:
 def _is_domain(domain: str) -> bool:
     labels = domain.split(".")
     return domain == "localhost" or (len(labels) > 1 and all(_LABEL.fullmatch(label) for label in labels))
+
+
+def check_instant(text: str) -> datetime:
+    """Return the instant that RFC 3339 `text` names, in UTC; raise ValueError with a sentence if it names none."""
+    try:
+        at = msgspec.convert(text, datetime)
+        if at.tzinfo is not None:
+            return at.astimezone(UTC)
+    except (msgspec.ValidationError, OverflowError):
+        pass
+    raise ValueError("must be an instant with its offset (RFC 3339), such as 2026-04-17T10:23:00Z")

@@ -31,3 +31,5 @@ LANGUAGE sql AS $$
     FROM unnest(p_checkouts, p_orders) AS u (id, order_id)
     WHERE checkouts.id = u.id AND checkouts.status <> 'paid';
 $$;
+
+SELECT lane_ensure('checkout', 'checkout', NULL, 'free checkouts', 8, clock_timestamp());

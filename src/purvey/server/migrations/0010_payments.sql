@@ -6,7 +6,7 @@ CREATE TABLE notices (
     type        text NOT NULL,
     payload     text NOT NULL,          -- as it was signed
     payment     json NOT NULL,          -- what it says, in our words
-    outcome     text CHECK (outcome IN ('handled', 'refused', 'ignored')),   -- null: not handed on yet
+    outcome     text CHECK (outcome IN ('handled', 'refused')),   -- null: not handed on yet
     reason      text,                   -- why it was refused, or why handing it on failed last
     tries       int NOT NULL DEFAULT 0,
     received_at timestamptz NOT NULL,
@@ -22,7 +22,8 @@ CREATE FUNCTION notices_handled(p_notices notice_new[], p_now timestamptz) RETUR
 LANGUAGE sql AS $$
     INSERT INTO notices AS notice (provider, id, type, payload, payment, outcome, received_at, handled_at)
     SELECT n.provider, n.id, n.type, n.payload, n.payment, 'handled', p_now, p_now FROM unnest(p_notices) n
-    ON CONFLICT (provider, id) DO UPDATE SET outcome = 'handled', handled_at = p_now WHERE notice.outcome IS NULL;
+    ON CONFLICT (provider, id) DO UPDATE SET outcome = 'handled', reason = NULL, handled_at = p_now
+    WHERE notice.outcome IS DISTINCT FROM 'handled';
 $$;
 
 -- The sandbox's own books: a payment that went through, which it then reports like any provider.

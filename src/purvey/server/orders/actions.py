@@ -46,8 +46,10 @@ async def history(tools: Tools, account_id: str, order_id: str) -> list[HistoryE
     return entries
 
 
-def access_url(tools: Tools, order: Order) -> str:
-    """Return the link that opens the order's page."""
+def access_url(tools: Tools, order: Order) -> str | None:
+    """Return the link that opens the order's page; None for what is delivered elsewhere: there is nothing here to open (FU-5)."""
+    if order.content_type == "webhook":
+        return None
     return f"{tools.base_url}/access/{tools.keyring.open(order.access_sealed)}"
 
 

@@ -8,7 +8,9 @@ from litestar.params import FromPath, FromQuery, QueryParameter
 
 from purvey.server.accounts.api import for_sellers
 from purvey.server.accounts.model import Account
+from purvey.server.errors import FieldError, invalid
 from purvey.server.kit.paging import read_cursor
+from purvey.server.kit.text import check_instant
 from purvey.server.kit.tools import Tools
 from purvey.server.kit.web import Cursor, Given, Limit, Page, problems
 from purvey.server.orders import actions
@@ -26,15 +28,23 @@ async def list_orders(
     status: FromQuery[Status | None] = None,
     listing_id: FromQuery[str | None] = None,
     buyer_email: FromQuery[str | None] = None,
-    created_after: Annotated[datetime | None, QueryParameter(description="RFC 3339.")] = None,
-    created_before: Annotated[datetime | None, QueryParameter(description="RFC 3339.")] = None,
+    created_after: Annotated[str | None, QueryParameter(description="RFC 3339.")] = None,
+    created_before: Annotated[str | None, QueryParameter(description="RFC 3339.")] = None,
     limit: Limit = 20,
     cursor: Cursor = None,
 ) -> Page[OrderOut]:
     """List this account's orders, newest first. All filters given must fit."""
-    filters = Filters(status, listing_id, buyer_email, created_after, created_before)
+    after, before = _instant("created_after", created_after), _instant("created_before", created_before)
+    filters = Filters(status, listing_id, buyer_email, after, before)
     found = await actions.page(tools, account.id, filters, read_cursor(cursor), limit)
     return Page(data=await actions.show(tools, found.rows), has_more=found.has_more, cursor=found.cursor)
+
+
+def _instant(name: str, text: str | None) -> datetime | None:
+    try:
+        return check_instant(text) if text else None
+    except ValueError as error:
+        raise invalid([FieldError(loc=[name], msg=str(error), type="instant")]) from None
 
 
 @get("/v1/orders/{order_id:str}", tags=["Orders"], responses=UNKNOWN)

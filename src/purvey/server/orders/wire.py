@@ -151,11 +151,11 @@ def readiness(order: Order) -> OrderReadiness:
     return OrderReadiness(fulfilled=False, actions=(action,), next=action)
 
 
-def order_out(order: Order, deliverables: Sequence[DeliverableOut], access_url: str) -> OrderOut:
-    """Return `order` for the API. A handed-off order has no access link: there is nothing here to open (FU-5)."""
+def order_out(order: Order, deliverables: Sequence[DeliverableOut], access_url: str | None) -> OrderOut:
+    """Return `order` for the API, with its access link if it has one."""
     return OrderOut(
         **facts(order, deliverables),  # type: ignore[arg-type]  # named above
         delivered_items=order.delivered_items,
-        access_url=None if order.content_type == "webhook" else access_url,
+        access_url=access_url,
         readiness=readiness(order),
     )

@@ -91,14 +91,20 @@ async def come_back(
     checkout_id: FromPath[str], tools: Given[Tools], inbox: Given[Inbox], shop: Given[Shop]
 ) -> Response[str] | Redirect:
     """Take the buyer from the payment page to the content, or wait for the payment's confirmation."""
-    token = await checkouts.come_back(tools, inbox, checkout_id)
-    if token is not None:
-        return moved(f"/access/{token}")
-    checkout = await checkouts.read(tools, checkout_id)
-    view = views.PendingView(
-        test_mode=shop.test_mode, listing_name=bought(checkout.listing).name, buyer_email=checkout.buyer_email
-    )
-    return page(pages.pending(view))
+    back = await checkouts.come_back(tools, inbox, checkout_id)
+    name, email = bought(back.checkout.listing).name, back.checkout.buyer_email
+    match back.way:
+        case "open":
+            return moved(f"/access/{back.token}")
+        case "pending":
+            return page(
+                pages.pending(views.PendingView(test_mode=shop.test_mode, listing_name=name, buyer_email=email))
+            )
+        case "mailed":
+            text = f"You have paid for {name}. The link to it was mailed to the address that you gave."
+            return page(
+                pages.notice(views.NoticeView(test_mode=shop.test_mode, title="Look into your mail", text=text))
+            )
 
 
 @get("/access/{token:str}", include_in_schema=False)

@@ -2,7 +2,7 @@
 
 Everything a view holds is escaped, unless it is `Markup`. A template that names what its view does not have fails loudly.
 The pages keep within this policy: default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' https: data:;
-connect-src 'self'; form-action 'self'; frame-src 'self'; base-uri 'none'.
+connect-src 'self'; frame-src 'self'; base-uri 'none'.
 """
 
 from datetime import UTC, datetime

@@ -2,12 +2,10 @@
 
 from collections.abc import Mapping
 
+from purvey.server.kit.text import LONGEST_EMAIL
 from purvey.server.listings.model import CheckoutField, Product, Status
 from purvey.server.storefront import forms, views
 from purvey.server.storefront.shop import Shop
-
-LONGEST_EMAIL = 254
-"""Characters of an e-mail address (RFC 5321)."""
 
 
 def product_view(

@@ -20,6 +20,8 @@ DROP_FOR = 5.0
 log = structlog.get_logger()
 
 _SANE = re.compile(rb"[\x21-\x7e][\x20-\x7e]{0,126}[\x21-\x7e]|[\x21-\x7e]")
+UNKEPT = (b"cache-control", b"no-store")
+"""What an answer says that does not say otherwise: most hold what is one caller's own."""
 _NOTES = "purvey.notes"
 _HEAD = "purvey.head"
 
@@ -81,7 +83,8 @@ class Record:
                 status = message["status"]
                 if status == 413 and not all_read:
                     await _read_on(receive_and_see)
-                message["headers"] = [*message["headers"], *added]
+                kept = any(name == b"cache-control" for name, _ in message["headers"])
+                message["headers"] = [*message["headers"], *added, *(() if kept else (UNKEPT,))]
             elif head and message["type"] == "http.response.body":
                 message["body"] = b""
             await send(message)

@@ -49,7 +49,12 @@ class Sandbox:
         if fate == "declined":
             raise CardDeclined("The card was declined. 4242 4242 4242 4242 pays.", param="card")
         payment = Payment(self.name, self._tools.ids.new("pay_"), checkout_id, amount, currency)
-        await store.pay(self._tools.database, payment, card.strip()[-4:], self._tools.clock.now())
+        await store.pay(
+            self._tools.database,
+            payment,
+            "".join(character for character in card if character.isdecimal())[-4:],
+            self._tools.clock.now(),
+        )
         self._wake()
 
     def report(self, payment: Payment) -> tuple[dict[str, str], bytes]:
