@@ -6,7 +6,7 @@ UV := $(shell command -v uv 2>/dev/null || echo $(TOOL)/bin/uv)
 RUN := $(UV) run --locked --all-extras
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test test-long test-browser check format bench docs clean
+.PHONY: help setup demo serve test test-browser check format bench docs clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -30,6 +30,9 @@ serve: setup ## run the server on http://127.0.0.1:8000
 
 test: setup ## run the tests
 	@$(RUN) pytest -n 2 --dist worksteal
+
+test-browser: setup ## run the browser tests; they need Chromium at /usr/bin/chromium
+	@$(RUN) pytest tests/browser
 
 check: setup ## format, lint, types, imports
 	@$(RUN) ruff format --check
