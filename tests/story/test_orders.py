@@ -266,3 +266,9 @@ async def test_an_instant_without_its_offset_or_out_of_range_is_refused(market: 
     for name in ("created_after", "created_before"):
         refused = expect(await market.shop.get(f"/v1/orders?{name}={instant}"), 422)
         assert refused["param"] == name
+
+
+async def test_a_wrong_choice_is_told_the_right_ones(market: Market) -> None:
+    refused = expect(await market.shop.get("/v1/orders?status=shipped"), 422)
+    assert (refused["param"], "processing, fulfilled" in refused["detail"]) == ("status", True)
+    assert "order.paid" in expect(await market.shop.get("/v1/events?type=order.lost"), 422)["detail"]

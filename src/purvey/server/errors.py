@@ -4,7 +4,6 @@ ProblemError
 ├── BadSignature            400  bad_signature: a notice that its provider did not sign
 ├── AuthenticationError     401  no key, or an unknown or revoked one
 ├── CardDeclined            402  card_declined: another card may be tried
-├── Forbidden               403  the key may not do this
 ├── NotFound                404  unknown, or another account's
 ├── MethodNotAllowed        405  the route has other methods
 ├── Conflict                409  conflict: the object is in the way of what was asked
@@ -16,8 +15,7 @@ ProblemError
 ├── Gone                    410
 │   ├── GrantExpired        410  grant_expired: 48 hours are over
 │   ├── GrantExhausted      410  grant_exhausted: all downloads are used up
-│   ├── GrantRevoked        410  grant_revoked: refunded, or withdrawn by the seller
-│   └── CursorExpired       410  cursor_expired: the event is no longer kept
+│   └── GrantRevoked        410  grant_revoked: refunded, or withdrawn by the seller
 ├── PayloadTooLarge         413
 ├── ValidationError         422  validation_error: `param` and `errors[]` name each field
 │   └── InvalidPrice        422  invalid_price
@@ -43,9 +41,7 @@ __all__ = [
     "BadSignature",
     "CardDeclined",
     "Conflict",
-    "CursorExpired",
     "FieldError",
-    "Forbidden",
     "Gone",
     "GrantExhausted",
     "GrantExpired",
@@ -83,12 +79,6 @@ class CardDeclined(ProblemError):
     """The card was declined; another one may be tried."""
 
     code, status = "card_declined", 402
-
-
-class Forbidden(ProblemError):
-    """The caller is known and may not do this."""
-
-    code, status = "forbidden", 403
 
 
 class Conflict(ProblemError):
@@ -149,12 +139,6 @@ class GrantRevoked(Gone):
     """Access was withdrawn: by a refund, a lost dispute, or the seller."""
 
     code = "grant_revoked"
-
-
-class CursorExpired(Gone):
-    """The event that the cursor names is no longer kept."""
-
-    code = "cursor_expired"
 
 
 class InvalidPrice(ValidationError):

@@ -27,7 +27,7 @@ READINGS = 5
 """How often an order that keeps changing under a delivery is read again before the caller is told so."""
 
 Claim = tuple[Payment, Notice | None]
-Delivered = Order | ProblemError
+Outcome = Order | ProblemError
 OrderKey = tuple[str, str]
 """An order's account and its id: never the id alone, so that nobody learns of another account's order."""
 
@@ -41,7 +41,7 @@ class Fulfillment:
         self._payments: Batcher[Claim, Verdict] = Batcher(
             self._pay_all, key=lambda claim: claim[0].checkout_id, largest=LARGEST_BATCH
         )
-        self._deliveries: Batcher[Deliver, Delivered] = Batcher(self._deliver_all, key=_key, largest=LARGEST_BATCH)
+        self._fulfilments: Batcher[Deliver, Outcome] = Batcher(self._deliver_all, key=_key, largest=LARGEST_BATCH)
 
     async def paid(self, payment: Payment, notice: Notice | None = None) -> Verdict:
         """Make the order of a confirmed payment, or find the one that exists; the notice is stored with it.
@@ -56,7 +56,7 @@ class Fulfillment:
         The same content again changes nothing and returns the order; other content raises AlreadyFulfilled, any other status
         or a refunded order InvalidTransition, an order that is not the account's NotFound.
         """
-        outcome = await self._deliveries.submit(command)
+        outcome = await self._fulfilments.submit(command)
         if isinstance(outcome, ProblemError):
             raise outcome
         return outcome
@@ -87,8 +87,8 @@ class Fulfillment:
         link = rules.Link(hash=sha256(token), sealed=self._tools.keyring.seal(token))
         return rules.paid(checkout, payment, link, handled(notice) if notice else None, self._draw())
 
-    async def _deliver_all(self, commands: Sequence[Deliver]) -> list[Delivered]:
-        outcomes: dict[OrderKey, Delivered] = {}
+    async def _deliver_all(self, commands: Sequence[Deliver]) -> list[Outcome]:
+        outcomes: dict[OrderKey, Outcome] = {}
         for _ in range(READINGS):
             left = [command for command in commands if _key(command) not in outcomes]
             if not left:
@@ -96,11 +96,11 @@ class Fulfillment:
             outcomes |= await self._deliver_once(left)
         return [outcomes.get(_key(command)) or _restless(command) for command in commands]
 
-    async def _deliver_once(self, commands: Sequence[Deliver]) -> dict[OrderKey, Delivered]:
+    async def _deliver_once(self, commands: Sequence[Deliver]) -> dict[OrderKey, Outcome]:
         """Return what came of those commands that need no further reading of their order."""
         found = await orders.load(self._tools, [_key(command) for command in commands])
         content = await self._content(found.values())
-        outcomes: dict[OrderKey, Delivered] = {}
+        outcomes: dict[OrderKey, Outcome] = {}
         transitions = []
         for command in commands:
             step = self._step(found.get(_key(command)), command, content)
@@ -116,9 +116,7 @@ class Fulfillment:
         keys = [(order.account_id, one) for order in found for one in order.deliverables]
         return await deliverables.load(self._tools, keys) if keys else {}
 
-    def _step(
-        self, order: Order | None, command: Deliver, content: Mapping[str, Deliverable]
-    ) -> Transition | Delivered:
+    def _step(self, order: Order | None, command: Deliver, content: Mapping[str, Deliverable]) -> Transition | Outcome:
         if order is None:
             return unknown("order", command.order_id)
         if order.status is Status.FULFILLED and order.payment_status is not PaymentStatus.REFUNDED:
@@ -160,7 +158,7 @@ def _found(sold: dict[str, Checkout], payment: Payment) -> Verdict:
     return Accepted(checkout.account_id, checkout.order_id, stored=False)
 
 
-def _again(order: Order, command: Deliver, content: Mapping[str, Deliverable]) -> Delivered:
+def _again(order: Order, command: Deliver, content: Mapping[str, Deliverable]) -> Outcome:
     """Return what a delivery to a fulfilled order comes to: the order as it is, if the content is the same."""
     if tuple(_content_of(content[one]) for one in order.deliverables) == command.content:
         return order

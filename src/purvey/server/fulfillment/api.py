@@ -22,7 +22,7 @@ MetadataValue = Annotated[str, msgspec.Meta(max_length=500)]
 Metadata = Annotated[dict[Annotated[str, msgspec.Meta(max_length=40)], MetadataValue], msgspec.Meta(max_length=50)]
 
 
-class Delivery(Body):
+class Goods(Body):
     """What the buyer is to receive, in one of three spellings.
 
     Flat, `{"type": "text", "value": "..."}` (DF-11); a list, `{"deliverables": [...]}` of up to three (FU-7); or one,
@@ -38,19 +38,19 @@ class Delivery(Body):
     metadata: Metadata | None = None
 
 
-def content_of(delivery: Delivery) -> tuple[Content, ...]:
-    """Return the checked deliverables of a delivery, or raise ValidationError naming the field."""
-    flat = [name for name in ("type", "value", "token", "format") if getattr(delivery, name) is not None]
-    spellings = [name for name in ("deliverables", "deliverable") if getattr(delivery, name) is not None] + flat[:1]
+def content_of(goods: Goods) -> tuple[Content, ...]:
+    """Return the checked deliverables of a request, or raise ValidationError naming the field."""
+    flat = [name for name in ("type", "value", "token", "format") if getattr(goods, name) is not None]
+    spellings = [name for name in ("deliverables", "deliverable") if getattr(goods, name) is not None] + flat[:1]
     if len(spellings) > 1:
         raise invalid(
             [FieldError(loc=[spellings[1]], msg=f"give either this or `{spellings[0]}`, not both", type="conflict")]
         )
-    if delivery.deliverables is not None:
-        return check(delivery.deliverables, at=("deliverables",), least=1)
-    if delivery.deliverable is not None:
-        return check([delivery.deliverable], at=("deliverable",), numbered=False)
-    one = DeliverableIn(type=delivery.type, value=delivery.value, token=delivery.token, format=delivery.format)
+    if goods.deliverables is not None:
+        return check(goods.deliverables, at=("deliverables",), least=1)
+    if goods.deliverable is not None:
+        return check([goods.deliverable], at=("deliverable",), numbered=False)
+    one = DeliverableIn(type=goods.type, value=goods.value, token=goods.token, format=goods.format)
     return check([one], at=(), numbered=False)
 
 
@@ -66,7 +66,7 @@ def content_of(delivery: Delivery) -> tuple[Content, ...]:
 )
 async def deliver(
     order_id: FromPath[str],
-    data: JSONBody[Delivery],
+    data: JSONBody[Goods],
     tools: Given[Tools],
     account: Given[Account],
     fulfillment: Given[Fulfillment],

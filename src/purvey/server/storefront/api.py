@@ -1,5 +1,6 @@
 """What buyers see, from the product page to the content. Works without JavaScript."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -117,7 +118,7 @@ async def look(token: FromPath[str], tools: Given[Tools], shop: Given[Shop]) -> 
         case Door.HANDED_OFF:
             return page(pages.handed_off(views.HandedOffView(test_mode=shop.test_mode, purchase=_purchase(seen.order))))
         case Door.OPEN if seen.grant is not None:
-            return page(pages.ready(_ready(seen, shop)))
+            return page(pages.ready(await _ready(seen, shop)))
         case _:
             return page(pages.gone(_gone(seen, shop)), 410)
 
@@ -159,10 +160,10 @@ def _waiting(order: Order, shop: Shop) -> views.WaitingView:
     )
 
 
-def _ready(seen: access.Look, shop: Shop) -> views.ReadyView:
+async def _ready(seen: access.Look, shop: Shop) -> views.ReadyView:
     if seen.grant is None:
         raise NotFound("This link opens nothing.")
-    items = tuple(_item(one, link) for one, link in zip(seen.content, seen.links, strict=True))
+    items = tuple([await _item(one, link) for one, link in zip(seen.content, seen.links, strict=True)])
     return views.ReadyView(
         test_mode=shop.test_mode,
         purchase=_purchase(seen.order),
@@ -173,11 +174,13 @@ def _ready(seen: access.Look, shop: Shop) -> views.ReadyView:
     )
 
 
-def _item(deliverable: Deliverable, link: str) -> views.Item:
+async def _item(deliverable: Deliverable, link: str) -> views.Item:
     if deliverable.type == "url":
         return views.UrlItem(url=link, host=urlsplit(deliverable.value or "").hostname or "")
     if deliverable.format == "markdown":
-        return views.MarkdownItem(html=Markup(markdown.render(deliverable.value or "")))  # noqa: S704  # sanitised there
+        # A long text takes seconds in the worst case, in which others are answered.
+        html = await asyncio.to_thread(markdown.render, deliverable.value or "")
+        return views.MarkdownItem(html=Markup(html))  # noqa: S704  # sanitised there
     return views.TextItem(text=deliverable.value or "")
 
 

@@ -8,6 +8,7 @@ from litestar import Request, Response
 from litestar.enums import ParamType
 from litestar.exceptions import HTTPException
 from litestar.types import ExceptionHandlersMap
+from litestar.typing import FieldDefinition
 
 from purvey.server.kit.problem import (
     CONTENT_TYPE,
@@ -129,12 +130,12 @@ def _bad_request(request: AnyRequest, error: HTTPException) -> ProblemError:
     entries = error.extra if isinstance(error.extra, list) else []
     if any(entry.get("source") == "body" for entry in entries):
         return body.missing(body.JsonBody.types.get(request.route_handler.handler_id, Any))
-    found = [_parameter_fault(entry) for entry in entries if entry.get("key")]
+    parameters = request.route_handler.parsed_fn_signature.parameters
+    found = [_parameter_fault(entry, parameters.get(entry["key"])) for entry in entries if entry.get("key")]
     return invalid(found) if found else ValidationError(f"{error.detail}.")
 
 
-def _parameter_fault(entry: dict[str, Any]) -> FieldError:
+def _parameter_fault(entry: dict[str, Any], field: FieldDefinition | None) -> FieldError:
     kind = entry.get("source", ParamType.QUERY)
-    return FieldError(
-        loc=[entry["key"]], msg=f"{sentence(entry['message'])}", type=f"{getattr(kind, 'value', kind)}_parameter"
-    )
+    said = sentence(entry["message"], field.annotation if field else None)
+    return FieldError(loc=[entry["key"]], msg=said, type=f"{getattr(kind, 'value', kind)}_parameter")

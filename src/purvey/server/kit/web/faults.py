@@ -8,6 +8,7 @@ import difflib
 import re
 import types
 from collections.abc import Iterator, Sequence
+from enum import Enum
 from itertools import islice
 from typing import Annotated, Any, Literal, TypeGuard, Union, get_args, get_origin
 
@@ -125,7 +126,9 @@ def _item(type_: Any) -> Any:
 
 
 def _choices(type_: Any) -> list[str]:
-    return [str(choice) for member in _members(type_) if get_origin(member) is Literal for choice in get_args(member)]
+    literals = [choice for member in _members(type_) if get_origin(member) is Literal for choice in get_args(member)]
+    enums = [member for member in _members(type_) if isinstance(member, type) and issubclass(member, Enum)]
+    return [str(choice) for choice in (*literals, *(choice.value for enum in enums for choice in enum))]
 
 
 def _alternatives(kinds: str) -> str:
