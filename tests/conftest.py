@@ -89,7 +89,8 @@ NewDatabase = Callable[[], contextlib.AbstractAsyncContextManager[str]]
 @contextlib.asynccontextmanager
 async def _new_database() -> AsyncIterator[str]:
     name = f"purvey_{secrets.token_hex(6)}"
-    await _run_sql(f'CREATE DATABASE "{name}" TEMPLATE "{os.environ[TEMPLATE]}"')
+    # Copying files takes half as long as writing the same into the log.
+    await _run_sql(f'CREATE DATABASE "{name}" TEMPLATE "{os.environ[TEMPLATE]}" STRATEGY FILE_COPY')
     try:
         yield database_url(name)
     finally:

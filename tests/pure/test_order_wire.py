@@ -157,10 +157,6 @@ def test_the_api_s_order_shows_the_content_and_the_link() -> None:
     assert answer["delivered_items"] == {"chart": "secret"}
 
 
-def test_a_handed_off_order_has_no_link() -> None:
-    assert shown(sample_order(content_type="webhook", status=Status.HANDED_OFF))["access_url"] is None
-
-
 def test_the_shapes_list_the_fields_that_are_sent() -> None:
     assert set(OrderFacts.__struct_fields__) == EVENT_FIELDS
     assert set(OrderOut.__struct_fields__) == API_FIELDS
