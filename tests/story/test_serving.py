@@ -244,16 +244,29 @@ async def test_a_schema_of_a_later_version_is_refused(external: dict[str, str]) 
 
 
 async def test_a_user_who_may_not_create_tables_is_told_so(external: dict[str, str]) -> None:
-    closed = f"closed_{secrets.token_hex(4)}"
-    async with owner() as connection:
-        await connection.execute(f"CREATE DATABASE {closed}")
-        try:
-            async with owner(closed) as inside:
-                await inside.execute("REVOKE CREATE ON SCHEMA public FROM pg_database_owner")
-            refused = await serve(settings=external | {"PURVEY_DATABASE_URL": database_url(closed)})
-            assert_told(refused, "permission denied", "must be allowed to create tables")
-        finally:
-            await connection.execute(f"DROP DATABASE {closed} WITH (FORCE)")
+    async with owner() as connection, closed_database(connection) as url:
+        refused = await serve(settings=external | {"PURVEY_DATABASE_URL": url})
+        assert_told(refused, "permission denied", "must be allowed to create tables")
+
+
+@contextlib.asynccontextmanager
+async def closed_database(connection: "asyncpg.Connection[asyncpg.Record]") -> AsyncIterator[str]:
+    """Give the URL of a database whose user may not create tables in it: ours, or, if we are superuser, a guest."""
+    name, password = f"closed_{secrets.token_hex(4)}", secrets.token_hex(16)
+    superuser = await connection.fetchval("SELECT rolsuper FROM pg_roles WHERE rolname = current_user")
+    await connection.execute(f"CREATE DATABASE {name}")
+    try:
+        async with owner(name) as inside:
+            await inside.execute("REVOKE CREATE ON SCHEMA public FROM pg_database_owner")
+        url = database_url(name)
+        if superuser:
+            await connection.execute(f"CREATE ROLE {name} LOGIN PASSWORD '{password}'")
+            url = re.sub(r"//[^@]*@", f"//{name}:{password}@", url)
+        yield url
+    finally:
+        await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        if superuser:
+            await connection.execute(f"DROP ROLE IF EXISTS {name}")
 
 
 @contextlib.asynccontextmanager
