@@ -5,13 +5,12 @@ set ahead, so that the leases of a killed process have run out when the next one
 """
 
 import asyncio
-import contextlib
 import logging
 import os
 import re
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from multiprocessing.connection import Connection as Pipe
@@ -24,7 +23,7 @@ from purvey.server import app as composition
 from purvey.server.app import App
 from purvey.server.kit.clock import DatabaseClock
 from purvey.server.kit.crypto import Keyring
-from purvey.server.kit.database import Connection, Database
+from purvey.server.kit.database import Database
 from purvey.server.kit.safe_http import SafeHttp
 from purvey.server.mail import transports
 from purvey.server.settings import Settings
@@ -74,11 +73,6 @@ class MortalDatabase(Database):
         found = await self.steps.around(statement(sql), lambda: Database.write(self, sql, *args, again=again))
         return list(found)
 
-    @contextlib.asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Connection]:
-        async with Database.transaction(self) as connection:
-            yield connection
-
 
 class AheadClock(DatabaseClock):
     """The database's clock, some seconds ahead."""
@@ -91,7 +85,7 @@ class AheadClock(DatabaseClock):
 
 def statement(sql: str) -> str:
     """Return what a writing statement is called: the function it calls, or the table it writes."""
-    found = re.search(r"(?:FROM|SELECT|INTO|UPDATE)\s+(fulfillment_commit|jobs_\w+|webhooks_\w+|messages_\w+|\w+)", sql)
+    found = re.search(r"(?:FROM|SELECT|INTO|UPDATE)\s+(\w+)", sql)
     called = re.search(
         r"\b(fulfillment_commit|jobs_claim|jobs_finish|jobs_rescue|webhooks_record|messages_record)\b", sql
     )

@@ -1,4 +1,4 @@
-"""What a link shows, and the one door through which content leaves."""
+"""What a link shows, and the one door for what is counted."""
 
 from datetime import UTC, datetime, timedelta
 
