@@ -29,9 +29,11 @@ on_linux = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc"
 
 # Starts a server (as another user, if one is named), says where, and lives until its standard input ends.
 STARTER = """
-import os, sys
+import os, signal, sys
 from pathlib import Path
 from purvey.server.kit.embedded import EmbeddedError, EmbeddedPostgres
+# Where the tests run in the background, the shell has had SIGINT ignored, and children inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 if len(sys.argv) > 2:
     os.setgroups([])
     os.setresgid(*[int(sys.argv[2])] * 3)
