@@ -97,7 +97,7 @@ async def _new_database() -> AsyncIterator[str]:
         await _run_sql(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def new_database() -> NewDatabase:
     """What makes migrated databases, each for as long as its context lasts; for tests that need more than one."""
     return _new_database

@@ -1,36 +1,54 @@
-"""A real browser in front of a whole shop: Chromium from the system, driven by Playwright."""
+"""A real browser in front of a whole shop, and in front of every page in every state: one of each for the whole run."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 
-import pytest
-from playwright.async_api import Browser, async_playwright
+import pytest_asyncio
+from playwright.async_api import Browser, Page
 
+from browser.looking import SIZES, chromium, opened, showroom
+from conftest import NewDatabase
 from fakes import FakeClock
 from market import Market, open_market
 from purvey.server.kit.database import Database
 
-CHROMIUM = "/usr/bin/chromium"
-QUIET = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-sync",
-]
+everything = pytest_asyncio.fixture(scope="session", loop_scope="session")
 
 
-@pytest.fixture
-async def market(database: Database) -> AsyncIterator[Market]:
+@everything
+async def shared_market(new_database: NewDatabase) -> AsyncIterator[Market]:
     """A running server with its worker, a receiver of webhooks and a mail server."""
-    async with open_market(database, FakeClock()) as opened:
-        yield opened
+    async with new_database() as url:
+        database = await Database.open(url)
+        async with open_market(database, FakeClock()) as market:
+            yield market
+        await database.close()
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
+async def market(shared_market: Market) -> Market:
+    """The market, an hour later than in the test before: no limit on what one visitor may ask for is met."""
+    shared_market.later(hours=1)
+    return shared_market
+
+
+@everything
+async def showroom_url() -> AsyncIterator[str]:
+    """Where every state of every page is shown."""
+    async with showroom() as url:
+        yield url
+
+
+@everything
 async def browser() -> AsyncIterator[Browser]:
     """A headless Chromium."""
-    async with async_playwright() as playwright:
-        launched = await playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+    async with chromium() as launched:
         yield launched
-        await launched.close()
+
+
+@everything
+async def windows(browser: Browser) -> AsyncIterator[Mapping[str, Page]]:
+    """A page for each size, into which a test may bring a script of its own, whatever the page's policy says."""
+    contexts = {size: await opened(browser, size, bypass_csp=True) for size in SIZES}
+    yield {size: await context.new_page() for size, context in contexts.items()}
+    for context in contexts.values():
+        await context.close()

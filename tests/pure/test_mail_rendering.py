@@ -1,5 +1,6 @@
 """What a mail says, and what nobody can make it say; when a message is tried again."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes
 from email.message import EmailMessage
@@ -125,6 +126,44 @@ def test_no_link_of_a_mail_leads_anywhere_but_to_the_orders_page(template: Templ
 )
 def test_the_subject_says_what_has_happened(template: Template, facts: dict[str, Any], subject: str) -> None:
     assert made(message(template, **facts))["Subject"] == subject
+
+
+@pytest.mark.parametrize("template", list(Template))
+def test_what_a_list_of_mails_shows_goes_on_where_the_subject_ends(template: Template) -> None:
+    """The first words of a mail stand beside its subject in a list: they are there to be read there, and not seen in the mail."""
+    mail = made(message(template))
+    first = re.search(r'<div style="display:none;[^"]*">(.*?)</div>', part(mail, "html"), re.DOTALL)
+    assert first is not None
+    words = first[1].replace("\u200c\u00a0", "")
+    assert 40 < len(words) < 140
+    assert str(mail["Subject"]) not in words
+    assert len(first[1]) > 150  # what follows in the mail does not show through
+
+
+@pytest.mark.parametrize("template", list(Template))
+def test_the_html_holds_where_styles_are_dropped_and_turns_dark_where_they_are_not(template: Template) -> None:
+    html = part(made(message(template)), "html")
+    assert "@media (prefers-color-scheme: dark)" in html
+    assert '<meta name="color-scheme" content="light dark">' in html
+    without = re.sub(r"<style>.*?</style>", "", html, flags=re.DOTALL)
+    dark = set(re.findall(r"\.([a-z]+) (?:a )?\{", html))
+    assert {"paper", "card", "ink", "soft", "line", "link", "button"} <= dark
+    for element in re.findall(r'<[a-z0-9]+ [^>]*class="[^>]*>', without):
+        assert 'style="' in element, element
+    assert not re.search(r"url\(|@import|position:|float:|flex|grid", html)
+
+
+@pytest.mark.parametrize("template", list(Template))
+def test_the_plain_part_fits_a_terminal(template: Template) -> None:
+    told = message(template, open_until=datetime(2026, 4, 19, 10, 23, tzinfo=UTC), opens=10)
+    assert max(len(line) for line in part(made(told), "plain").splitlines()) <= 78  # RFC 5322, section 2.1.1
+
+
+def test_a_single_opening_is_one_time() -> None:
+    told = made(message(open_until=datetime(2026, 4, 19, 10, 23, tzinfo=UTC), opens=1))
+    for kind in ("plain", "html"):
+        assert "up to 1 time" in part(told, kind)
+        assert "1 times" not in part(told, kind)
 
 
 def test_what_cost_nothing_is_called_free() -> None:

@@ -14,8 +14,11 @@ from hypothesis import strategies as st
 from markupsafe import Markup
 
 from purvey.server.kit import money
+from purvey.server.listings.model import CheckoutField, Product, Showcase, Status
 from purvey.server.storefront import forms, pages, views
 from purvey.server.storefront.assets import ASSETS, url
+from purvey.server.storefront.product import product_view
+from purvey.server.storefront.shop import Shop
 
 AT = datetime(2026, 4, 17, 10, 23, tzinfo=UTC)
 EMAIL = views.Field(name="buyer_email", type="email", label="E-mail", max_length=254)
@@ -130,7 +133,8 @@ def payment(text: str, **changes: Any) -> views.SandboxView:
         test_mode=True,
         state="open",
         action="/pay",
-        next_url="/next",
+        product_url="/l/lst_1",
+        order_url="/next",
         listing_name=text,
         seller_name=text,
         buyer_email=text,
@@ -155,11 +159,8 @@ def purchase(text: str) -> views.Purchase:
 def ready(text: str, **changes: Any) -> views.ReadyView:
     items = (
         views.TextItem(text),
-        views.TextItem(text, title=text),
         views.MarkdownItem(Markup("<p>made safe before</p>")),
         views.UrlItem("/download/1", host=text),
-        views.FileItem("/download/2", filename=text, size=1536, sha256="ab" * 32),
-        views.FactsItem({text: text, "other": text}),
     )
     view = views.ReadyView(
         test_mode=True, purchase=purchase(text), items=items, open_until=AT, opens_left=9, opens_total=10
@@ -169,7 +170,7 @@ def ready(text: str, **changes: Any) -> views.ReadyView:
 
 def all_pages(text: str) -> Iterator[tuple[str, str]]:
     """Yield the name and the HTML of each page in each of its forms, with `text` wherever text can be."""
-    bought, ways = purchase(text), (views.Link(text, "/somewhere"),)
+    bought = purchase(text)
     yield "product", pages.product(product(text))
     yield "product with a cta", pages.product(product(text, cta=text))
     yield "product, wrong answers", pages.product(product(text, fields=fields(text, wrong=True)))
@@ -179,20 +180,15 @@ def all_pages(text: str) -> Iterator[tuple[str, str]]:
     yield "sandbox, declined", pages.sandbox(payment(text, card=text, error=text))
     yield "sandbox, paid", pages.sandbox(payment(text, state="paid"))
     yield "sandbox, expired", pages.sandbox(payment(text, state="expired"))
-    for reason in ("preparing", "delayed", "restocking"):
-        view = views.WaitingView(test_mode=True, purchase=bought, reason=reason, buyer_email=text)
-        yield f"waiting, {reason}", pages.waiting(view)
+    yield "waiting", pages.waiting(views.WaitingView(test_mode=True, purchase=bought, buyer_email=text))
     yield "ready", pages.ready(ready(text))
     yield "handed off", pages.handed_off(views.HandedOffView(test_mode=True, purchase=bought))
     for why in ("expired", "exhausted", "revoked", "refunded"):
         yield f"gone, {why}", pages.gone(views.GoneView(test_mode=True, purchase=bought, reason=why, gone_at=AT))
-    renewable = views.GoneView(test_mode=True, purchase=bought, reason="expired", renew_action="/renew")
-    yield "gone, renewable", pages.gone(renewable)
     yield "pending", pages.pending(views.PendingView(test_mode=True, listing_name=text, buyer_email=text))
-    yield "notice", pages.notice(views.NoticeView(test_mode=True, title=text, text=text, ways=ways))
+    yield "mailed", pages.mailed(views.MailedView(test_mode=True, listing_name=text))
     for status in (404, 405, 410, 413, 418, 422, 429, 500, 502, 503):
-        view_of_error = views.ErrorView(test_mode=True, status=status, ways=ways, reference=text)
-        yield f"error {status}", pages.error(view_of_error)
+        yield f"error {status}", pages.error(views.ErrorView(test_mode=True, status=status, reference=text))
     yield "error with a text", pages.error(views.ErrorView(test_mode=True, status=422, text=text))
     entry = views.MailboxEntry(url="/mailbox/msg_1", recipient=text, subject=text, received_at=AT)
     yield "mailbox", pages.mailbox(views.MailboxView(test_mode=True, entries=(entry, entry)))
@@ -201,7 +197,7 @@ def all_pages(text: str) -> Iterator[tuple[str, str]]:
         test_mode=True, recipient=text, subject=text, received_at=AT, text=text, html_url="/mailbox/msg_1/html"
     )
     yield "mailbox message", pages.mailbox_message(message)
-    yield "home", pages.home(views.HomeView(test_mode=True, version=text, links=ways))
+    yield "home", pages.home(views.HomeView(test_mode=True, version=text, links=(views.Link(text, "/somewhere"),)))
 
 
 each_page = pytest.mark.parametrize("html", [pytest.param(html, id=name) for name, html in all_pages("a thing")])
@@ -281,6 +277,16 @@ def test_a_page_keeps_within_a_policy_without_inline_code_or_foreign_hosts(html:
 
 
 @each_page
+def test_what_people_wrote_says_its_own_direction(html: str) -> None:
+    """A name in Arabic or Hebrew reads from right to left, and does not turn the sentence around it."""
+    found = read(html)
+    for element in found:
+        if element.tag in {"h1", "dd", "li"} and element.text == "a thing":
+            inside = [e for e in found if e.tag in {"bdi", "span", "a"} and e.text == "a thing"]
+            assert element.attributes.get("dir") == "auto" or inside, element
+
+
+@each_page
 def test_every_page_says_test_mode_when_it_is(html: str) -> None:
     banners = [element for element in read(html) if element.attributes.get("class") == "test-mode"]
     assert [banner.text.startswith("Test mode.") for banner in banners] == [True]
@@ -322,6 +328,47 @@ def test_a_wrong_answer_is_named_beside_its_field_and_at_the_top() -> None:
     assert email.attributes["aria-invalid"] == "true"
     beside = next(e for e in read(html) if e.attributes.get("id") == email.attributes["aria-describedby"])
     assert beside.text == "not so"
+
+
+@pytest.mark.parametrize(
+    ("kind", "typed", "fault", "said"),
+    [
+        ("text", "", "is required", "Fill this in."),
+        ("select", "", "is required", "Choose one of these."),
+        ("checkbox", "", "is required", "Tick this to go on."),
+        ("date", "  ", "is required", "Give a date."),
+        ("number", "many", "must be a number", "Must be a number."),
+        ("email", "ada", "an address has one @.", "An address has one @."),
+    ],
+)
+def test_a_fault_is_said_as_a_sentence_to_whoever_typed(kind: Any, typed: str, fault: str, said: str) -> None:
+    schema = (CheckoutField(key="a", type=kind, label="A"),)
+    view = product_view(on_sale(schema), Shop(test_mode=True, has_mailbox=False), {"data.a": typed}, {"data.a": fault})
+    assert [(field.value, field.error) for field in view.wrong] == [(typed, said)]
+
+
+def on_sale(schema: tuple[CheckoutField, ...]) -> Product:
+    return Product(
+        listing_id="lst_1",
+        slug="a",
+        status=Status.PUBLISHED,
+        name="A",
+        price=500,
+        currency="USD",
+        seller_name="B",
+        checkout_schema=schema,
+        page=Showcase(),
+        stock=None,
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "initial"), [("ines", "I"), ("«Élan»", "É"), ("مطبخ", "م"), ("👩🏽‍🍳", "·"), ("", "·")]
+)
+def test_a_name_is_stood_for_by_its_first_letter(name: str, initial: str) -> None:
+    html = pages.product(product("a thing", seller_name=name))
+    [monogram] = [element for element in read(html) if element.attributes.get("class") == "monogram"]
+    assert monogram.text == initial
 
 
 def test_a_form_says_what_the_schema_says() -> None:
@@ -372,27 +419,17 @@ def test_openings_are_counted_only_where_something_counts() -> None:
     assert "opens left" not in pages.ready(ready("a thing", items=(views.TextItem("free to read"),)))
 
 
-@pytest.mark.parametrize(
-    ("size", "words"),
-    [(1, "1 byte"), (512, "512 bytes"), (1536, "1.5 KiB"), (20 << 20, "20 MiB"), (5 << 40, "5120 GiB")],
-)
-def test_a_file_tells_its_size(size: int, words: str) -> None:
-    html = pages.ready(ready("a thing", items=(views.FileItem("/download/1", "a.pdf", size=size),)))
-    assert f"Download ({words})" in html
-
-
 @pytest.mark.parametrize("page", ["waiting", "pending"])
 def test_a_waiting_page_looks_again_with_and_without_javascript(page: str) -> None:
-    waiting = views.WaitingView(
-        test_mode=False, purchase=purchase("a"), reason="preparing", buyer_email="b@example.com", refresh_after=4
-    )
-    pending = views.PendingView(test_mode=False, listing_name="a", buyer_email="b@example.com", refresh_after=4)
+    often: dict[str, Any] = {"test_mode": False, "buyer_email": "b@example.com", "refresh_after": 4, "reload_after": 8}
+    waiting = views.WaitingView(purchase=purchase("a"), **often)
+    pending = views.PendingView(listing_name="a", **often)
     made: dict[str, Callable[[], str]] = {
         "waiting": lambda: pages.waiting(waiting),
         "pending": lambda: pages.pending(pending),
     }
     html = made[page]()
-    assert '<noscript><meta http-equiv="refresh" content="4"></noscript>' in html
+    assert '<noscript><meta http-equiv="refresh" content="8"></noscript>' in html
     assert 'data-refresh="4"' in html
 
 
@@ -433,6 +470,28 @@ def test_assets_need_no_other_host() -> None:
         assert not re.search(r"//[a-z]|@import|url\(", text.replace("// ", "")), name
 
 
+def test_the_stylesheet_is_for_what_the_pages_have_and_no_more() -> None:
+    css = re.sub(r"/\*.*?\*/", "", ASSETS["page.css"].content.decode(), flags=re.DOTALL)
+    selectors = re.findall(r"([^{};]+)\{", css)
+    styled = {name for selector in selectors for name in re.findall(r"\.([a-z][a-z-]*)", selector)}
+    rendered = [html for text in ("az", "az" * 40) for _, html in all_pages(text)]
+    rendered.append(pages.product(product("az", **BARE)))
+    used = {name for html in rendered for e in read(html) for name in (e.attributes.get("class") or "").split()}
+    assert styled - used == set()
+    assert used - styled == set()
+
+
+BARE: dict[str, Any] = {
+    "description": None,
+    "image_url": None,
+    "highlights": (),
+    "reviews": (),
+    "faqs": (),
+    "fields": (EMAIL,),
+}
+"""What a product page may do without."""
+
+
 def test_the_address_of_an_asset_changes_with_its_content() -> None:
     assert url("page.css") == f"/assets/page.css?v={ASSETS['page.css'].version}"
     assert len({asset.version for asset in ASSETS.values()}) == len(ASSETS)
@@ -460,19 +519,22 @@ def contrast(one: str, other: str) -> float:
         *[
             (front, back, 4.5)
             for front in ("ink", "soft", "accent", "accent-strong", "bad", "star")
-            for back in ("paper", "panel")
+            for back in ("paper", "panel", "sunk")
         ],
         ("on-accent", "accent", 4.5),
         ("on-accent", "accent-strong", 4.5),
         ("bad", "bad-paper", 4.5),
+        ("ink", "bad-paper", 4.5),
         ("note", "note-paper", 4.5),
+        ("accent", "tint", 4.5),
+        ("accent-strong", "tint", 4.5),
         ("edge", "panel", 3.0),
         ("edge", "paper", 3.0),
     ],
 )
 def test_text_stands_out_from_what_is_behind_it(scheme: str, front: str, back: str, least: float) -> None:
     css = ASSETS["page.css"].content.decode()
-    light, dark = css.split("@media (prefers-color-scheme: dark)", 1)
+    light, dark = css.split("@media screen and (prefers-color-scheme: dark)", 1)
     found = colours(light) if scheme == "light" else colours(light) | colours(dark)
     assert contrast(found[front], found[back]) >= least
 

@@ -13,8 +13,8 @@ from purvey.server.errors import Conflict, FieldError, invalid, unknown
 from purvey.server.kit.crypto import sha256
 from purvey.server.kit.text import check_email
 from purvey.server.kit.tools import Tools
-from purvey.server.listings import actions as listings
 from purvey.server.listings.answers import check_answers
+from purvey.server.listings.model import Sale
 from purvey.server.orders import actions as orders
 from purvey.server.payments.inbox import Inbox
 from purvey.server.payments.model import Payment, Refused, SessionRequest
@@ -46,11 +46,13 @@ async def read(tools: Tools, checkout_id: str) -> Checkout:
     return found[checkout_id]
 
 
-async def start(
-    tools: Tools, inbox: Inbox, listing_id: str, buyer_email: str, answers: dict[str, object]
-) -> CheckoutOut:
-    """Start a checkout; a free one is paid at once. Raises NotFound for a listing not on sale, ValidationError for the answers."""
-    sale = await listings.for_sale(tools, listing_id)
+async def start(tools: Tools, inbox: Inbox, sale: Sale, buyer_email: str, answers: dict[str, object]) -> CheckoutOut:
+    """Start a checkout of what is on sale; what is free is paid at once. Raises ValidationError for address and answers."""
+    return await settled(tools, inbox, await begin(tools, inbox, sale, buyer_email, answers))
+
+
+async def begin(tools: Tools, inbox: Inbox, sale: Sale, buyer_email: str, answers: dict[str, object]) -> Checkout:
+    """Store a new checkout. What is free is to be `settled` then; should the process die before, a job does it."""
     email = _checked_email(buyer_email)
     data = check_answers(sale.checkout_schema, answers)
     checkout_id = tools.ids.new("chk_")
@@ -60,14 +62,21 @@ async def start(
     checkout = rules.new_checkout(sale, checkout_id, url, email, data, tools.clock.now())
     if sale.price:
         await store.insert(tools.database, checkout)
+    else:
+        await store.insert_free(tools.database, checkout, checkout.created_at + CONFIRM_AFTER)
+    return checkout
+
+
+async def settled(tools: Tools, inbox: Inbox, checkout: Checkout) -> CheckoutOut:
+    """Return a new checkout as its buyer sees it, after making the order of one that is free."""
+    if checkout.amount:
         return rules.checkout_out(checkout, tools.clock.now())
-    await store.insert_free(tools.database, checkout, checkout.created_at + CONFIRM_AFTER)
     await confirm_free(inbox, checkout)
-    return await show(tools, checkout_id)
+    return await show(tools, checkout.id)
 
 
 async def confirm_free(inbox: Inbox, checkout: Checkout) -> None:
-    """Make the order of a checkout that costs nothing. Done at once, and by a job should the process die before."""
+    """Make the order of a checkout that costs nothing."""
     # The reference is in the order's events, so it must not lead to the checkout, which leads to the content.
     reference = f"free_{sha256(checkout.id).hex()[:32]}"
     await inbox.confirm(Payment(FREE, reference, checkout.id, 0, checkout.currency))

@@ -7,9 +7,10 @@ from litestar import get, post
 from litestar.params import FromPath, JSONBody
 
 from purvey.server.checkout import actions
-from purvey.server.checkout.rules import CheckoutOut
+from purvey.server.checkout.rules import CheckoutOut, checkout_out
 from purvey.server.kit.tools import Tools
-from purvey.server.kit.web import Body, Given, problems
+from purvey.server.kit.web import Body, Given, Then, limits, once, problems
+from purvey.server.listings import actions as listings
 from purvey.server.payments.inbox import Inbox
 
 
@@ -21,13 +22,32 @@ class NewCheckout(Body):
     checkout_data: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
-@post("/v1/checkouts", tags=["Checkouts"], responses=problems(_404="No such listing is on sale."))
-async def start_checkout(data: JSONBody[NewCheckout], tools: Given[Tools], inbox: Given[Inbox]) -> CheckoutOut:
+async def _seller_of(data: NewCheckout, tools: Tools, **_: Any) -> str:
+    return (await listings.for_sale(tools, data.listing_id)).account_id
+
+
+@post(
+    "/v1/checkouts",
+    guards=[limits.by_address],
+    tags=["Checkouts"],
+    responses=problems(_404="No such listing is on sale."),
+)
+@once(whose=_seller_of)
+async def start_checkout(
+    data: JSONBody[NewCheckout], tools: Given[Tools], inbox: Given[Inbox]
+) -> CheckoutOut | Then[CheckoutOut]:
     """Start a checkout. Pay at its `url`; a free one is paid already."""
-    return await actions.start(tools, inbox, data.listing_id, data.buyer_email, data.checkout_data)
+    sale = await listings.for_sale(tools, data.listing_id)
+    checkout = await actions.begin(tools, inbox, sale, data.buyer_email, data.checkout_data)
+    return Then(checkout_out(checkout, tools.clock.now()), lambda: actions.settled(tools, inbox, checkout))
 
 
-@get("/v1/checkouts/{checkout_id:str}", tags=["Checkouts"], responses=problems(_404="No such checkout."))
+@get(
+    "/v1/checkouts/{checkout_id:str}",
+    guards=[limits.by_address],
+    tags=["Checkouts"],
+    responses=problems(_404="No such checkout."),
+)
 async def read_checkout(checkout_id: FromPath[str], tools: Given[Tools]) -> CheckoutOut:
     """Return a checkout: open, paid (then with its order, and for an hour with the access link) or expired."""
     return await actions.show(tools, checkout_id)

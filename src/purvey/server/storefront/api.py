@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from litestar import Request, Response, get, post
+from litestar import Response, get, post
 from litestar.params import FromPath
 from litestar.response import Redirect
 from markupsafe import Markup
@@ -15,10 +15,10 @@ from purvey.server.access import actions as access
 from purvey.server.access.model import Door
 from purvey.server.checkout import actions as checkouts
 from purvey.server.deliverables.model import Deliverable
-from purvey.server.errors import NotFound, ValidationError
+from purvey.server.errors import Conflict, FieldError, NotFound, ProblemError, ValidationError
 from purvey.server.kit import markdown
 from purvey.server.kit.tools import Tools
-from purvey.server.kit.web import Given, is_head
+from purvey.server.kit.web import Given, is_head, limits
 from purvey.server.listings import actions as listings
 from purvey.server.orders.model import Order, PaymentStatus
 from purvey.server.payments.inbox import Inbox
@@ -27,9 +27,8 @@ from purvey.server.storefront.answers import moved, page
 from purvey.server.storefront.assets import ASSETS
 from purvey.server.storefront.buying import bought
 from purvey.server.storefront.product import product_view
-from purvey.server.storefront.shop import Shop
+from purvey.server.storefront.shop import Browser, Shop
 
-Browser = Request[Any, Any, Any]
 REASONS: Mapping[Door, views.GoneReason] = {Door.EXPIRED: "expired", Door.EXHAUSTED: "exhausted"}
 
 
@@ -53,7 +52,8 @@ async def asset(name: FromPath[str]) -> Response[bytes]:
     return Response(found.content, media_type=found.content_type, headers=kept)
 
 
-@get(["/l/{listing_id:str}", "/l/{listing_id:str}/{slug:str}"], include_in_schema=False)
+# The form's own address too: it is where a browser is after a mistake, and what a listing called Checkout has for its slug.
+@get(["/l/{listing_id:str}", "/l/{listing_id:str}/{slug:str}", "/l/{listing_id:str}/checkout"], include_in_schema=False)
 async def product(
     listing_id: FromPath[str], tools: Given[Tools], shop: Given[Shop], slug: FromPath[str] = ""
 ) -> Response[str]:
@@ -63,22 +63,41 @@ async def product(
     return page(pages.product(product_view(listing, shop)), private=False)
 
 
-@post("/l/{listing_id:str}/checkout", status_code=303, include_in_schema=False)
+@post("/l/{listing_id:str}/checkout", status_code=303, include_in_schema=False, guards=[limits.by_address])
 async def order(
     request: Browser, listing_id: FromPath[str], tools: Given[Tools], inbox: Given[Inbox], shop: Given[Shop]
 ) -> Any:
-    """Take the order form: on to the payment, or back with a word beside each wrong field."""
-    listing = await listings.on_page(tools, listing_id)
-    posted = {name: str(value) for name, value in (await request.form()).items()}
-    answers = forms.answers({field.key: field.type for field in listing.checkout_schema}, posted)
+    """Take the order form: on to the payment, or back with a word beside each wrong field, or that it is not on sale any more."""
+    posted = await _posted(request)
     try:
-        checkout = await checkouts.start(tools, inbox, listing_id, posted.get(forms.BUYER_EMAIL, ""), answers)
+        sale = await listings.for_sale(tools, listing_id)
+    except (Conflict, NotFound) as error:
+        return await _product_again(tools, shop, listing_id, posted, error)
+    answers = forms.answers({field.key: field.type for field in sale.checkout_schema}, posted)
+    try:
+        checkout = await checkouts.start(tools, inbox, sale, posted.get(forms.BUYER_EMAIL, ""), answers)
     except ValidationError as error:
-        return page(pages.product(product_view(listing, shop, posted, _by_field(error))), 422)
+        return await _product_again(tools, shop, listing_id, posted, error)
     return moved(checkout.url)
 
 
-def _by_field(error: ValidationError) -> Mapping[str, str]:
+async def _product_again(
+    tools: Tools, shop: Shop, listing_id: str, posted: Mapping[str, str], error: ProblemError
+) -> Response[str]:
+    view = product_view(await listings.on_page(tools, listing_id), shop, posted, _by_field(error))
+    return page(pages.product(view), error.status)
+
+
+async def _posted(request: Browser) -> dict[str, str]:
+    """Return the fields of the form that was sent; raise ValidationError for one that cannot be read."""
+    try:
+        return {name: str(value) for name, value in (await request.form()).items()}
+    except (LookupError, ValueError):
+        message = "a part of the form is no text in the encoding that it names; UTF-8 is understood"
+        raise ValidationError(message, errors=[FieldError(loc=[], msg=message, type="form")]) from None
+
+
+def _by_field(error: ProblemError) -> Mapping[str, str]:
     """Return what is wrong with each input, by the input's name."""
     faults = error.members.get("errors", [])
     return {
@@ -102,10 +121,7 @@ async def come_back(
                 pages.pending(views.PendingView(test_mode=shop.test_mode, listing_name=name, buyer_email=email))
             )
         case "mailed":
-            text = f"You have paid for {name}. The link to it was mailed to the address that you gave."
-            return page(
-                pages.notice(views.NoticeView(test_mode=shop.test_mode, title="Look into your mail", text=text))
-            )
+            return page(pages.mailed(views.MailedView(test_mode=shop.test_mode, listing_name=name)))
 
 
 @get("/access/{token:str}", include_in_schema=False)
@@ -155,9 +171,7 @@ def _purchase(order: Order) -> views.Purchase:
 
 
 def _waiting(order: Order, shop: Shop) -> views.WaitingView:
-    return views.WaitingView(
-        test_mode=shop.test_mode, purchase=_purchase(order), reason="preparing", buyer_email=order.buyer_email
-    )
+    return views.WaitingView(test_mode=shop.test_mode, purchase=_purchase(order), buyer_email=order.buyer_email)
 
 
 async def _ready(seen: access.Look, shop: Shop) -> views.ReadyView:

@@ -3,19 +3,17 @@
 from typing import Any, Literal
 
 import msgspec
-from litestar import Request, Response, get
+from litestar import Response, get
 from litestar.params import FromPath
 
 from purvey.server.errors import NotFound
 from purvey.server.kit.tools import Tools
-from purvey.server.kit.web import Given, json_bytes
+from purvey.server.kit.web import Given, json_bytes, preferred
 from purvey.server.mail import actions as mail
 from purvey.server.mail.model import Letter
 from purvey.server.storefront import pages, views
 from purvey.server.storefront.answers import page
-from purvey.server.storefront.shop import Shop
-
-Browser = Request[Any, Any, Any]
+from purvey.server.storefront.shop import Browser, Shop
 
 HTML, JSON = "text/html", "application/json"
 
@@ -81,7 +79,7 @@ def _require_mailbox(shop: Shop) -> None:
 
 
 def _wants_json(request: Browser) -> bool:
-    return request.accept.best_match([HTML, JSON]) == JSON
+    return preferred(request, HTML, JSON) == JSON
 
 
 def _json(document: Mails | Letter) -> Response[bytes]:

@@ -15,7 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from purvey.server.kit import money
 from purvey.server.storefront import views
 from purvey.server.storefront.assets import url as asset_url
-from purvey.server.storefront.wording import ERRORS, GONE, TEST_CARDS, WAITING
+from purvey.server.storefront.wording import ERRORS, GONE, TEST_CARDS
 
 _environment = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"),
@@ -33,18 +33,6 @@ def _instant(at: datetime) -> str:
     return f"{at.day} {at:%B %Y, %H:%M} UTC"
 
 
-def _size(size: int) -> str:
-    """Return a number of bytes for people: 512 bytes, 1.5 KiB, 20 MiB."""
-    if size < 1024:
-        return "1 byte" if size == 1 else f"{size} bytes"
-    amount = float(size)
-    for unit in ("KiB", "MiB", "GiB"):
-        amount /= 1024
-        if amount < 1024 or unit == "GiB":
-            break
-    return f"{amount:.1f} {unit}" if amount < 10 else f"{amount:.0f} {unit}"
-
-
 def _paragraphs(text: str) -> list[str]:
     """Part plain text at its empty lines."""
     parts = text.replace("\r\n", "\n").split("\n\n")
@@ -57,7 +45,14 @@ def _mailto(purchase: views.Purchase) -> str:
     return f"mailto:{quote(purchase.seller_email, safe='@')}?subject={quote(subject, safe='')}"
 
 
-_environment.filters.update(mailto=_mailto, money=money.display, instant=_instant, size=_size, paragraphs=_paragraphs)
+def _initial(name: str) -> str:
+    """Return the letter or digit that stands for a name; a dot when it has none."""
+    return next((character.upper() for character in name if character.isalnum()), "·")
+
+
+_environment.filters.update(
+    mailto=_mailto, money=money.display, instant=_instant, initial=_initial, paragraphs=_paragraphs
+)
 _environment.globals.update(asset=asset_url)
 
 
@@ -77,8 +72,7 @@ def sandbox(view: views.SandboxView) -> str:
 
 def waiting(view: views.WaitingView) -> str:
     """Return the access page of an order whose content is not there yet."""
-    title, text = WAITING[view.reason]
-    return _render("waiting.html", view, title=title, text=text)
+    return _render("waiting.html", view)
 
 
 def ready(view: views.ReadyView) -> str:
@@ -102,9 +96,9 @@ def pending(view: views.PendingView) -> str:
     return _render("pending.html", view)
 
 
-def notice(view: views.NoticeView) -> str:
-    """Return a page with a plain message."""
-    return _render("notice.html", view)
+def mailed(view: views.MailedView) -> str:
+    """Return the page that sends the buyer to the mail."""
+    return _render("mailed.html", view)
 
 
 def error(view: views.ErrorView) -> str:

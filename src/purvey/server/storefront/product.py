@@ -2,10 +2,13 @@
 
 from collections.abc import Mapping
 
+import msgspec
+
 from purvey.server.kit.text import LONGEST_EMAIL
 from purvey.server.listings.model import CheckoutField, Product, Status
 from purvey.server.storefront import forms, views
 from purvey.server.storefront.shop import Shop
+from purvey.server.storefront.wording import MISSING
 
 
 def product_view(
@@ -59,13 +62,10 @@ def _field(field: CheckoutField) -> views.Field:
 
 
 def _filled(field: views.Field, posted: Mapping[str, str], errors: Mapping[str, str]) -> views.Field:
-    return views.Field(
-        name=field.name,
-        type=field.type,
-        label=field.label,
-        required=field.required,
-        options=field.options,
-        max_length=field.max_length,
-        value=posted.get(field.name, ""),
-        error=errors.get(field.name),
-    )
+    value, fault = posted.get(field.name, ""), errors.get(field.name)
+    return msgspec.structs.replace(field, value=value, error=fault and _advice(field, value, fault))
+
+
+def _advice(field: views.Field, value: str, fault: str) -> str:
+    """Return a fault as a sentence to whoever gave the answer."""
+    return f"{fault[:1].upper()}{fault[1:].removesuffix('.')}." if value.strip() else MISSING[field.type]

@@ -3,7 +3,7 @@
 from typing import Any
 
 import msgspec
-from litestar import Request, Response, get, post
+from litestar import Response, get, post
 from litestar.params import FromPath
 
 from purvey.server.checkout import actions as checkouts
@@ -11,14 +11,12 @@ from purvey.server.checkout.model import Checkout
 from purvey.server.checkout.rules import status_of
 from purvey.server.errors import CardDeclined, Conflict
 from purvey.server.kit.tools import Tools
-from purvey.server.kit.web import Body, Given, decode, json_bytes
+from purvey.server.kit.web import Body, Given, decode, json_bytes, limits
 from purvey.server.payments.sandbox.provider import Sandbox
 from purvey.server.storefront import pages, views
 from purvey.server.storefront.answers import moved, page
 from purvey.server.storefront.buying import bought
-from purvey.server.storefront.shop import Shop
-
-Browser = Request[Any, Any, Any]
+from purvey.server.storefront.shop import Browser, Shop
 
 
 class CardBody(Body):
@@ -43,7 +41,7 @@ async def payment_page(checkout_id: FromPath[str], tools: Given[Tools], shop: Gi
     return page(pages.sandbox(_view(tools, checkout, shop)))
 
 
-@post("/sandbox/checkouts/{checkout_id:str}/pay", status_code=200, include_in_schema=False)
+@post("/sandbox/checkouts/{checkout_id:str}/pay", status_code=200, include_in_schema=False, guards=[limits.by_address])
 async def pay(
     request: Browser, checkout_id: FromPath[str], tools: Given[Tools], sandbox: Given[Sandbox], shop: Given[Shop]
 ) -> Any:
@@ -76,13 +74,12 @@ async def _pay(tools: Tools, sandbox: Sandbox, checkout: Checkout, card: str) ->
 
 
 def _view(tools: Tools, checkout: Checkout, shop: Shop, card: str = "", error: str | None = None) -> views.SandboxView:
-    status = status_of(checkout, tools.clock.now())
-    back = f"/l/{checkout.listing_id}" if status == "expired" else f"/checkout/{checkout.id}/return"
     return views.SandboxView(
         test_mode=shop.test_mode,
-        state=status,
+        state=status_of(checkout, tools.clock.now()),
         action=f"/sandbox/checkouts/{checkout.id}/pay",
-        next_url=back,
+        product_url=f"/l/{checkout.listing_id}",
+        order_url=f"/checkout/{checkout.id}/return",
         listing_name=bought(checkout.listing).name,
         seller_name=bought(checkout.seller).name,
         buyer_email=checkout.buyer_email,

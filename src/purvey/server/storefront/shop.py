@@ -1,6 +1,12 @@
-"""What every page must know of this server."""
+"""What every page must know of this server, and who asks for it."""
 
 from dataclasses import dataclass
+from typing import Any
+
+from litestar import Request
+
+Browser = Request[Any, Any, Any]
+"""A request as a page's handler is given it: nobody signs in, and nothing is kept about who asks."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,5 @@
 """What each page is given: plain frozen values, ready to be shown, with no way back to the database."""
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import ClassVar, Literal
 
@@ -10,9 +9,6 @@ from markupsafe import Markup
 FieldType = Literal["text", "select", "date", "checkbox", "email", "number"]
 Availability = Literal["for_sale", "sold_out", "not_for_sale"]
 """`not_for_sale` is a draft or an archived listing; `sold_out` has no stock left."""
-
-Waiting = Literal["preparing", "delayed", "restocking"]
-"""Why the content is not there yet: being made; its maker failed and the seller is looking into it; out of stock."""
 
 GoneReason = Literal["expired", "exhausted", "revoked", "refunded"]
 
@@ -97,13 +93,14 @@ class ProductView(Page, frozen=True, kw_only=True):
 class SandboxView(Page, frozen=True, kw_only=True):
     """The sandbox's payment page.
 
-    `open` takes a card, posted as `card` to `action`. `next_url` leads on from the other states: from `paid` to the content, from
-    `expired` back to the product page. `card` is what was typed, `error` what came of it.
+    `open` takes a card, posted as `card` to `action`; `paid` leads on to `order_url`, every other way back to `product_url`.
+    `card` is what was typed, `error` what came of it.
     """
 
     state: Literal["open", "paid", "expired"]
     action: str
-    next_url: str
+    product_url: str
+    order_url: str
     listing_name: str
     seller_name: str
     buyer_email: str
@@ -126,12 +123,15 @@ class Purchase(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WaitingView(Page, frozen=True, kw_only=True):
-    """Paid, and the content is not there yet. The page asks again every `refresh_after` seconds."""
+    """Paid, and the content is not there yet.
+
+    The page asks again after `refresh_after` seconds; without JavaScript it reloads, less often, every `reload_after` seconds.
+    """
 
     purchase: Purchase
-    reason: Waiting
     buyer_email: str
     refresh_after: int = 5
+    reload_after: int = 10
 
 
 class TextItem(msgspec.Struct, frozen=True):
@@ -139,7 +139,6 @@ class TextItem(msgspec.Struct, frozen=True):
 
     kind: ClassVar[str] = "text"
     text: str
-    title: str | None = None
 
 
 class MarkdownItem(msgspec.Struct, frozen=True):
@@ -157,28 +156,11 @@ class UrlItem(msgspec.Struct, frozen=True):
     host: str
 
 
-class FileItem(msgspec.Struct, frozen=True):
-    """A file. `url` is ours and signed; `size` is in bytes; `sha256` is lower-case hex."""
-
-    kind: ClassVar[str] = "file"
-    url: str
-    filename: str
-    size: int | None = None
-    sha256: str | None = None
-
-
-class FactsItem(msgspec.Struct, frozen=True):
-    """Keys and values, as a seller's program answered them."""
-
-    kind: ClassVar[str] = "facts"
-    facts: Mapping[str, str]
-
-
-Item = TextItem | MarkdownItem | UrlItem | FileItem | FactsItem
+Item = TextItem | MarkdownItem | UrlItem
 
 
 class ReadyView(Page, frozen=True, kw_only=True):
-    """The content. Links and files open `opens_left` more times of `opens_total`; nothing opens after `open_until`."""
+    """The content. Links open `opens_left` more times of `opens_total`; nothing opens after `open_until`."""
 
     purchase: Purchase
     items: tuple[Item, ...]
@@ -189,7 +171,7 @@ class ReadyView(Page, frozen=True, kw_only=True):
     @property
     def counts(self) -> bool:
         """Whether anything here uses up an opening: text never does."""
-        return any(item.kind in {"url", "file"} for item in self.items)
+        return any(item.kind == "url" for item in self.items)
 
 
 class HandedOffView(Page, frozen=True, kw_only=True):
@@ -199,31 +181,26 @@ class HandedOffView(Page, frozen=True, kw_only=True):
 
 
 class GoneView(Page, frozen=True, kw_only=True):
-    """There is nothing to open any more, since `gone_at`.
-
-    With `renew_action` the buyer may have a fresh link mailed to the address of the order: a form posts there.
-    """
+    """There is nothing to open any more, since `gone_at`."""
 
     purchase: Purchase
     reason: GoneReason
     gone_at: datetime | None = None
-    renew_action: str | None = None
 
 
 class PendingView(Page, frozen=True, kw_only=True):
-    """Back from the payment page, before the provider's notice has come in. The page asks again every `refresh_after` seconds."""
+    """Back from the payment page, before the provider's notice has come in. It asks again and reloads as `WaitingView` does."""
 
     listing_name: str
     buyer_email: str
     refresh_after: int = 3
+    reload_after: int = 5
 
 
-class NoticeView(Page, frozen=True, kw_only=True):
-    """A plain message, such as "a fresh link is on its way"."""
+class MailedView(Page, frozen=True, kw_only=True):
+    """Back from the payment page long after the payment: the way to the content is in the mail alone."""
 
-    title: str
-    text: str
-    ways: tuple[Link, ...] = ()
+    listing_name: str
 
 
 class ErrorView(Page, frozen=True, kw_only=True):
@@ -231,7 +208,6 @@ class ErrorView(Page, frozen=True, kw_only=True):
 
     status: int
     text: str | None = None
-    ways: tuple[Link, ...] = ()
     reference: str | None = None
 
 

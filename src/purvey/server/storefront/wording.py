@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from purvey.server.storefront.views import GoneReason, Waiting
+from purvey.server.storefront.views import FieldType, GoneReason
 
 TEST_CARDS: Sequence[tuple[str, str]] = (
     ("4242 4242 4242 4242", "pays"),
@@ -10,20 +10,15 @@ TEST_CARDS: Sequence[tuple[str, str]] = (
     ("4000 0000 0000 0259", "pays (its dispute is not played out yet)"),
 )
 
-WAITING: Mapping[Waiting, tuple[str, str]] = {
-    "preparing": (
-        "Your order is being prepared",
-        "Your payment went through. What you bought is being made for you now, and appears on this page when it is ready.",
-    ),
-    "delayed": (
-        "Delivery pending",
-        "Your payment went through. Preparing your order takes longer than it should; the seller has been told.",
-    ),
-    "restocking": (
-        "Delivery pending",
-        "Your payment went through, but what you bought has just run out. The seller has been told.",
-    ),
+MISSING: Mapping[FieldType, str] = {
+    "text": "Fill this in.",
+    "email": "Give an e-mail address.",
+    "date": "Give a date.",
+    "number": "Give a number.",
+    "select": "Choose one of these.",
+    "checkbox": "Tick this to go on.",
 }
+"""What to do with a question that needs an answer and has none."""
 
 GONE: Mapping[GoneReason, tuple[str, str]] = {
     "expired": (
