@@ -37,12 +37,14 @@ class Hook:
 class Outside:
     """The world beside the server: who takes its webhooks and its mail.
 
-    `answers` are the statuses that the receiver gives next; when none is left, it gives 200.
+    `answers` are the statuses that the receiver gives next; when none is left, it gives 200. `refusals` are the replies that the
+    mail server gives next; when none is left, it takes the mail.
     """
 
     hooks: "asyncio.Queue[Hook]" = field(default_factory=asyncio.Queue)
     letters: "asyncio.Queue[EmailMessage]" = field(default_factory=asyncio.Queue)
     answers: list[int] = field(default_factory=list)
+    refusals: list[str] = field(default_factory=list)
     hook_url: str = ""
     smtp_url: str = ""
 
@@ -52,7 +54,9 @@ class Outside:
         return web.Response(status=self.answers.pop(0) if self.answers else 200)
 
     async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802  # the library's name
-        """Take a mail."""
+        """Take a mail, or refuse it."""
+        if self.refusals:
+            return self.refusals.pop(0)
         mail = message_from_bytes(cast("bytes", envelope.content), policy=policy.default)
         self.letters.put_nowait(mail)
         return "250 OK"
@@ -164,12 +168,14 @@ def expect(reply: Reply, status: int) -> Any:
 
 
 @contextlib.asynccontextmanager
-async def running_shop(database: Database, clock: FakeClock, **settings: Any) -> AsyncIterator[tuple[Shop, App]]:
+async def running_shop(
+    database: Database, clock: FakeClock, seller: str = "seller@example.com", **settings: Any
+) -> AsyncIterator[tuple[Shop, App]]:
     """Serve the whole application on a free port, without a worker."""
     with reserved_port() as port:
         chosen = Settings(port=port, allow_private_urls=True, **settings)
         app = build(chosen, database, clock, Keyring([SECRET_KEY]))
-        account, key = await accounts.create_account(app.tools, "seller@example.com", "The Shop")
+        account, key = await accounts.create_account(app.tools, seller, "The Shop")
         async with served(app.web, port) as url, aiohttp.ClientSession() as session:
             yield Shop(url=url, session=session, tools=app.tools, clock=clock, account=account, key=key), app
         await app.close()

@@ -166,12 +166,34 @@ async def test_a_run_that_is_cut_short_leaves_nobody_waiting(writer: Writer) -> 
     gathered = batcher(writer)
     tasks = await submitted(gathered, "a", "b")
     await writer.arrived.acquire()
-    drain = gathered._drain_task
-    assert drain is not None
+    [drain] = gathered._drains
     drain.cancel()
     assert {type(one) for one in await asyncio.gather(*tasks, return_exceptions=True)} == {asyncio.CancelledError}
     writer.allow()
     assert await gathered.submit("c") == "C"
+
+
+async def test_two_batches_at_once_share_what_waits_evenly(writer: Writer) -> None:
+    gathered = batcher(writer, at_once=2)
+    tasks = await submitted(gathered, "a", "b")
+    await writer.arrived.acquire()
+    await writer.arrived.acquire()
+    assert writer.batches == [["a"], ["b"]]
+    tasks += await submitted(gathered, *"cdefgh")
+    writer.allow()
+    assert await asyncio.gather(*tasks) == list("ABCDEFGH")
+    assert [len(batch) for batch in writer.batches] == [1, 1, 4, 2]
+
+
+async def test_one_key_is_never_in_two_batches_at_once(writer: Writer) -> None:
+    gathered = batcher(writer, at_once=2)
+    tasks = await submitted(gathered, "a1", "a2", "a3", "b1")
+    await writer.arrived.acquire()
+    await writer.arrived.acquire()
+    assert writer.batches == [["a1"], ["b1"]]
+    writer.allow()
+    assert await asyncio.gather(*tasks) == ["A1", "A2", "A3", "B1"]
+    assert writer.batches == [["a1"], ["b1"], ["a2"], ["a3"]]
 
 
 async def test_a_run_that_answers_for_fewer_commands_than_it_was_given_is_an_error_and_not_silence() -> None:

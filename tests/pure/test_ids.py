@@ -1,6 +1,9 @@
 """Ids: their shape, their order, and that no chance is lost on the way."""
 
+from collections import Counter
 from datetime import UTC, datetime, timedelta
+from itertools import cycle, islice
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -16,18 +19,20 @@ def exactly(chance: bytes) -> Ids:
     return Ids(lambda length: chance[-length:].rjust(length, b"\0"))
 
 
-@given(st.binary(min_size=17, max_size=17))
-def test_an_id_is_its_prefix_and_22_base62_characters(chance: bytes) -> None:
-    made = exactly(chance).new("ord_")
+@given(st.integers())
+def test_an_id_is_its_prefix_and_22_base62_characters(seed: int) -> None:
+    made = Ids(Random(seed).randbytes).new("ord_")  # noqa: S311  # repeats on purpose
     assert made.startswith("ord_")
     assert len(made) == len("ord_") + 22
     assert set(made.removeprefix("ord_")) <= set(BASE62)
 
 
-@given(st.integers(0, 62**22 - 1))
-def test_an_id_is_its_random_number_in_base62(number: int) -> None:
-    made = exactly(number.to_bytes(17)).new("")
-    assert sum(BASE62.index(digit) * 62**place for place, digit in enumerate(reversed(made))) == number
+def test_every_character_is_as_likely_as_the_others() -> None:
+    every_byte = cycle(bytes(range(256)))
+    ids = Ids(lambda length: bytes(islice(every_byte, length)))
+    made = Counter(ids.secret(length=248 * 3))
+    assert set(made) == set(BASE62)
+    assert set(made.values()) == {12}
 
 
 def test_two_ids_differ() -> None:
@@ -41,12 +46,6 @@ def test_a_secret_has_the_length_asked_for(length: int) -> None:
     assert made.startswith("lb_")
     assert len(made) == len("lb_") + length
     assert set(made.removeprefix("lb_")) <= set(BASE62)
-
-
-@pytest.mark.parametrize("length", [22, 32, 43])
-def test_a_secret_reaches_its_last_possible_value(length: int) -> None:
-    made = exactly((62**length - 1).to_bytes(length)).secret(length=length)
-    assert made == "z" * length
 
 
 @given(instants, st.binary(min_size=10, max_size=10))

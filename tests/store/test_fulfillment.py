@@ -13,6 +13,7 @@ from purvey.server.fulfillment import store
 from purvey.server.fulfillment.actions import Fulfillment
 from purvey.server.fulfillment.model import Deliver
 from purvey.server.kit.database import Database
+from purvey.server.kit.idempotency import Idempotency
 from purvey.server.orders.model import Status
 from purvey.server.payments.model import Accepted, Notice, Refused
 from sample_orders import sample_order
@@ -27,7 +28,7 @@ class Shop:
         self.tools = make_tools(database)
         self.account_id = account_id
         self.woken = 0
-        self.fulfillment = Fulfillment(self.tools, self._wake)
+        self.fulfillment = Fulfillment(self.tools, Idempotency(self.tools), self._wake)
 
     def _wake(self) -> None:
         self.woken += 1
@@ -92,7 +93,7 @@ async def test_a_webhook_order_is_handed_off_without_grant_or_mail(shop: Shop) -
 
 async def test_fifty_payments_of_one_checkout_make_one_order(shop: Shop) -> None:
     checkout = await make_checkout(shop.tools, shop.account_id)
-    rival = Fulfillment(shop.tools, lambda: None)
+    rival = Fulfillment(shop.tools, Idempotency(shop.tools), lambda: None)
     payment = make_payment(checkout)
     verdicts = await asyncio.gather(*[(shop.fulfillment, rival)[n % 2].paid(payment) for n in range(50)])
     assert len({verdict.order_id for verdict in verdicts if isinstance(verdict, Accepted)}) == 1
@@ -144,9 +145,9 @@ async def test_the_notice_is_stored_with_the_order_it_made(shop: Shop) -> None:
 
 async def test_fifty_deliveries_fulfil_once(shop: Shop) -> None:
     command = await shop.waiting()
-    rival = Fulfillment(shop.tools, lambda: None)
-    orders = await asyncio.gather(*[(shop.fulfillment, rival)[n % 2].deliver(command) for n in range(50)])
-    assert {order.status for order in orders} == {Status.FULFILLED}
+    rival = Fulfillment(shop.tools, Idempotency(shop.tools), lambda: None)
+    answers = await asyncio.gather(*[(shop.fulfillment, rival)[n % 2].deliver(command) for n in range(50)])
+    assert {msgspec.json.decode(answer.order)["status"] for answer in answers} == {Status.FULFILLED}
     assert (await shop.count("grants"), await shop.count("messages", "template = 'ready'")) == (1, 1)
     assert await shop.count("deliverables", "order_id IS NOT NULL") == 1
     assert await shop.events() == [(1, "order.paid", "paid"), (2, "order.fulfilled", "fulfilled")]

@@ -1,6 +1,6 @@
 """The composition root: the only file that knows every room. Settings go in, a web application and a worker come out."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -15,19 +15,24 @@ from purvey.server.checkout.work import ConfirmFree
 from purvey.server.events import api as events_api
 from purvey.server.fulfillment import api as fulfillment_api
 from purvey.server.fulfillment.actions import Fulfillment
+from purvey.server.jobs.model import Kind
 from purvey.server.jobs.wake import Wake
 from purvey.server.jobs.worker import Worker
 from purvey.server.kit.clock import Clock
 from purvey.server.kit.crypto import Keyring
 from purvey.server.kit.database import Database
+from purvey.server.kit.idempotency import Idempotency
 from purvey.server.kit.ids import Ids
 from purvey.server.kit.migrations import available
+from purvey.server.kit.rate_limits import RateLimits
 from purvey.server.kit.safe_http import SafeHttp
 from purvey.server.kit.tools import Tools
 from purvey.server.kit.web import make_app
 from purvey.server.listings import api as listings_api
 from purvey.server.mail import render, transports
 from purvey.server.mail.work import SendMail
+from purvey.server.metrics import api as metrics_api
+from purvey.server.metrics.measures import Measures
 from purvey.server.orders import api as orders_api
 from purvey.server.payments import api as payments_api
 from purvey.server.payments.inbox import Inbox
@@ -48,7 +53,10 @@ SLOTS = {"payments": 16, "checkout": 4, "webhook": 64, "mail": 8}
 
 @dataclass(frozen=True, slots=True)
 class App:
-    """The parts that a process runs: `web` answers requests, `worker` does what was queued."""
+    """The parts that a process runs: `web` answers requests, `worker` does what was queued.
+
+    `watched` makes what a process answers that does nothing but work: how it is, and what it measures.
+    """
 
     tools: Tools
     fulfillment: Fulfillment
@@ -58,6 +66,8 @@ class App:
     outbound: SafeHttp
     worker: Worker
     web: Litestar
+    watched: Callable[[], Litestar]
+    measures: Measures
 
     async def close(self) -> None:
         """Let go of what the parts hold; the worker must have been stopped."""
@@ -69,26 +79,23 @@ def build(settings: Settings, database: Database, clock: Clock, keyring: Keyring
     """Put the rooms together. Nothing is started and nothing is sent yet."""
     tools = Tools(database, clock, ids or Ids(), keyring, settings.url, private_urls=settings.allow_private_urls)
     wake = Wake(database, clock)
-    fulfillment = Fulfillment(tools, wake.poke)
+    records = Idempotency(tools)
+    fulfillment = Fulfillment(tools, records, wake.poke)
     sandbox = Sandbox(tools, wake.poke)
     # The inbox knows no orders: this table says what acts on which notice.
     inbox = Inbox(tools, [sandbox], {"payment.succeeded": fulfillment.paid}, wake.poke)
     outbound = SafeHttp(allow_private=settings.allow_private_urls)
-    worker = Worker(
-        tools,
-        wake,
-        [
-            ReportSandboxPayment(tools, sandbox, inbox),
-            HandOnNotice(tools, inbox),
-            ConfirmFree(tools, inbox),
-            DeliverWebhook(tools, outbound),
-            _mail(settings, tools),
-        ],
-        SLOTS,
-        {"webhook": settings.webhook_rate} if settings.webhook_rate else None,
-    )
+    work: list[Kind[Any]] = [
+        ReportSandboxPayment(tools, sandbox, inbox),
+        HandOnNotice(tools, inbox),
+        ConfirmFree(tools, inbox),
+        DeliverWebhook(tools, outbound),
+        _mail(settings, tools),
+    ]
+    worker = Worker(tools, wake, work, SLOTS, {"webhook": settings.webhook_rate} if settings.webhook_rate else None)
     shop = Shop(test_mode=settings.payments == "sandbox", has_mailbox=settings.has_mailbox)
     readiness = health.Health(database, available(migrations.__name__))
+    measures = Measures(tools, list(SLOTS), settings.metrics_token)
     web = make_app(
         _routes(settings),
         ids=tools.ids,
@@ -99,10 +106,24 @@ def build(settings: Settings, database: Database, clock: Clock, keyring: Keyring
             "fulfillment": fulfillment,
             "health": readiness,
             "shop": shop,
+            "idempotency": records,
+            "rate_limits": _limits(settings, tools),
+            "measures": measures,
         },
         error_page=partial(error_page, test_mode=shop.test_mode),
     )
-    return App(tools, fulfillment, inbox, readiness, wake, outbound, worker, web)
+    watched = partial(
+        make_app,
+        [*health.routes, *metrics_api.routes],
+        ids=tools.ids,
+        given={"health": readiness, "measures": measures},
+    )
+    return App(tools, fulfillment, inbox, readiness, wake, outbound, worker, web, watched, measures)
+
+
+def _limits(settings: Settings, tools: Tools) -> RateLimits | None:
+    limit = settings.requests_per_minute
+    return RateLimits(tools.database, tools.clock, limit) if limit else None
 
 
 def _mail(settings: Settings, tools: Tools) -> SendMail:
@@ -115,6 +136,7 @@ def _mail(settings: Settings, tools: Tools) -> SendMail:
 def _routes(settings: Settings) -> list[ControllerRouterHandler]:
     rooms: list[Sequence[Any]] = [
         health.routes,
+        metrics_api.routes,
         accounts_api.routes,
         listings_api.routes,
         checkout_api.routes,

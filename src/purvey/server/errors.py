@@ -4,6 +4,7 @@ ProblemError
 ├── BadSignature            400  bad_signature: a notice that its provider did not sign
 ├── AuthenticationError     401  no key, or an unknown or revoked one
 ├── CardDeclined            402  card_declined: another card may be tried
+├── Forbidden               403  forbidden: for others, or from elsewhere
 ├── NotFound                404  unknown, or another account's
 ├── MethodNotAllowed        405  the route has other methods
 ├── Conflict                409  conflict: the object is in the way of what was asked
@@ -12,6 +13,7 @@ ProblemError
 │   ├── InvalidTransition   409  invalid_transition: the order's state does not allow it
 │   ├── AlreadyFulfilled    409  already_fulfilled: with other content
 │   └── LockedField         409  locked_field: fixed since the listing was published
+├── IdempotencyRequestInProgress  409  idempotency_request_in_progress: its answer comes in a moment
 ├── Gone                    410
 │   ├── GrantExpired        410  grant_expired: 48 hours are over
 │   ├── GrantExhausted      410  grant_exhausted: all downloads are used up
@@ -19,17 +21,24 @@ ProblemError
 ├── PayloadTooLarge         413
 ├── ValidationError         422  validation_error: `param` and `errors[]` name each field
 │   └── InvalidPrice        422  invalid_price
+├── IdempotencyKeyInvalid   422  idempotency_key_invalid: empty, or too long
+├── IdempotencyKeyReuse     422  idempotency_key_reuse: for another request
+├── RateLimited             429  rate_limited: `retry_after` seconds from now
 ├── Unavailable             503  the database is away
 └── InternalError           500  ours to mend
 """
 
 from purvey.server.kit.problem import (
     FieldError,
+    IdempotencyKeyInvalid,
+    IdempotencyKeyReuse,
+    IdempotencyRequestInProgress,
     InternalError,
     MethodNotAllowed,
     NotFound,
     PayloadTooLarge,
     ProblemError,
+    RateLimited,
     Unavailable,
     ValidationError,
     invalid,
@@ -42,10 +51,14 @@ __all__ = [
     "CardDeclined",
     "Conflict",
     "FieldError",
+    "Forbidden",
     "Gone",
     "GrantExhausted",
     "GrantExpired",
     "GrantRevoked",
+    "IdempotencyKeyInvalid",
+    "IdempotencyKeyReuse",
+    "IdempotencyRequestInProgress",
     "InternalError",
     "InvalidPrice",
     "InvalidTransition",
@@ -56,6 +69,7 @@ __all__ = [
     "PayloadTooLarge",
     "ProblemError",
     "PublishFailed",
+    "RateLimited",
     "Unavailable",
     "ValidationError",
     "invalid",
@@ -79,6 +93,12 @@ class CardDeclined(ProblemError):
     """The card was declined; another one may be tried."""
 
     code, status = "card_declined", 402
+
+
+class Forbidden(ProblemError):
+    """The caller may not have this; it is for others, or for who asks from elsewhere."""
+
+    code, status = "forbidden", 403
 
 
 class Conflict(ProblemError):

@@ -5,8 +5,9 @@ known one, because a misspelt setting is a setting that silently does not hold.
 """
 
 import difflib
+import re
 from collections.abc import Mapping
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -55,6 +56,14 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """Lets webhooks go to private addresses, for local development."""
     webhook_rate: Annotated[float, msgspec.Meta(ge=0, le=10_000)] = 10.0
     """Requests a second to one webhook URL at most; 0 means no limit."""
+    rate_limits: str = "on"
+    """on, off, or how many requests a minute each API key (without one: each address) may make of each kind; on means 120."""
+    trusted_proxies: str = "127.0.0.1, ::1"
+    """Addresses and networks, comma-separated, whose X-Forwarded-For and X-Forwarded-Proto are believed."""
+    processes: Annotated[int, msgspec.Meta(ge=1, le=256)] = 1
+    """How many processes answer requests on one port. With more than one, another one does the queued work."""
+    metrics_token: str | None = None
+    """What /metrics asks for as a Bearer token from everybody who is not on this machine; without one, nobody else may read it."""
     log_format: Literal["pretty", "json"] = "pretty"
     """How log lines look."""
 
@@ -70,6 +79,20 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     def on_loopback(self) -> bool:
         """Whether the base URL is reachable from this machine only."""
         return _is_loopback(urlsplit(self.url).hostname or "")
+
+    @property
+    def requests_per_minute(self) -> int | None:
+        """What `rate_limits` comes to; None means no limit."""
+        return (
+            {"on": 120, "off": None}.get(self.rate_limits)
+            if self.rate_limits in {"on", "off"}
+            else int(self.rate_limits)
+        )
+
+    @property
+    def proxies(self) -> list[str]:
+        """The trusted proxies, each an address or a network."""
+        return [part.strip() for part in self.trusted_proxies.split(",") if part.strip()]
 
     @property
     def secret_keys(self) -> tuple[str, ...]:
@@ -152,6 +175,12 @@ def _check(settings: Settings) -> None:
         )
     if settings.smtp_url is not None and not _is_url(settings.smtp_url, "smtp", "smtps"):
         raise SettingsError("PURVEY_SMTP_URL is no URL of a mail server. Give smtp[s]://user:password@host:port.")
+    if settings.rate_limits not in {"on", "off"} and not re.fullmatch(r"[1-9][0-9]{0,6}", settings.rate_limits):
+        raise SettingsError(
+            f"PURVEY_RATE_LIMITS must be on, off or a whole number of requests a minute, not {settings.rate_limits!r}."
+        )
+    for proxy in settings.proxies:
+        _check_network(proxy)
     if not settings.on_loopback and not settings.sandbox_public:
         raise SettingsError(
             f"The sandbox takes no real money, and {settings.url} can be reached by others, who would get your goods for nothing. "
@@ -161,6 +190,15 @@ def _check(settings: Settings) -> None:
         raise SettingsError(
             "PURVEY_SMTP_URL is not set: buyers could not be mailed. The built-in mailbox works in the sandbox on loopback only."
         )
+
+
+def _check_network(proxy: str) -> None:
+    try:
+        ip_network(proxy)
+    except ValueError as error:
+        raise SettingsError(
+            f"PURVEY_TRUSTED_PROXIES: {error}. Give addresses and networks, such as 127.0.0.1, 10.0.0.0/8."
+        ) from None
 
 
 def _is_url(url: str, *schemes: str) -> bool:

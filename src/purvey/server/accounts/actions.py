@@ -28,7 +28,12 @@ async def create_account(tools: Tools, email: str, name: str, currency: str = "U
     )
     key, plaintext = _new_key(tools, "first key")
     if not await store.make_account(tools.database, made, key, sha256(plaintext)):
-        raise Conflict(f"There is an account with the e-mail address {made.email} already.", param="email")
+        taken = await store.id_of(tools.database, made.email)
+        raise Conflict(
+            f"There is an account with the e-mail address {made.email} already: {taken}. "
+            f"`purvey keys create --account {taken}` makes another key for it.",
+            param="email",
+        )
     return made, plaintext
 
 

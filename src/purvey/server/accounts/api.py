@@ -11,8 +11,9 @@ from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 
 from purvey.server.accounts import actions
 from purvey.server.accounts.model import Account, Caller
+from purvey.server.errors import AuthenticationError
 from purvey.server.kit.tools import Tools
-from purvey.server.kit.web import SECURITY, Given, note
+from purvey.server.kit.web import SECURITY, Given, identify, limits
 
 
 class AccountShape(msgspec.Struct, kw_only=True):
@@ -34,11 +35,16 @@ class Ping(msgspec.Struct, kw_only=True):
 
 
 async def require_key(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
-    """Let only a caller with a live API key through. This is a guard, so that it runs before the body is read."""
+    """Let only a caller with a live API key through, and not too often. A guard, so that it runs before the body is read."""
     tools: Tools = connection.app.state.tools
-    caller = await actions.authenticate(tools, connection.headers.get("authorization"))
+    try:
+        caller = await actions.authenticate(tools, connection.headers.get("authorization"))
+    except AuthenticationError:
+        await limits.by_address(connection, _)
+        raise
+    await limits.count(connection, caller.key_id)
     connection.scope["user"] = caller
-    note(connection.scope, account_id=caller.account.id, key_id=caller.key_id)
+    identify(connection.scope, caller.account.id, caller.key_id)
 
 
 def for_sellers(*handlers: HTTPRouteHandler) -> Router:

@@ -35,6 +35,12 @@ async def make_account(database: Database, account: Account, key: ApiKey, key_ha
     return bool(rows)
 
 
+async def id_of(database: Database, email: str) -> str | None:
+    """Return the id of the account with this e-mail address, or None."""
+    found: str | None = await database.value("SELECT id FROM accounts WHERE lower(email) = lower($1)", email)
+    return found
+
+
 async def make_key(database: Database, account_id: str, key: ApiKey, key_hash: bytes) -> bool:
     """Write a key; return False if there is no such account."""
     rows = await database.write(

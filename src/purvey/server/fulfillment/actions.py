@@ -7,15 +7,18 @@ order is left to do, because mail and webhooks were queued by the same statement
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+import msgspec
+
 from purvey.server.checkout import actions as checkouts
 from purvey.server.checkout.model import Checkout
 from purvey.server.deliverables import actions as deliverables
-from purvey.server.deliverables.model import Content, Deliverable
+from purvey.server.deliverables.model import Deliverable, NewDeliverable
 from purvey.server.errors import AlreadyFulfilled, Conflict, ProblemError, unknown
 from purvey.server.fulfillment import rules, store
-from purvey.server.fulfillment.model import Deliver, Transition
+from purvey.server.fulfillment.model import Deliver, Delivered, Transition
 from purvey.server.kit.batching import Batcher
 from purvey.server.kit.crypto import sha256
+from purvey.server.kit.idempotency import Idempotency
 from purvey.server.kit.tools import Tools
 from purvey.server.orders import actions as orders
 from purvey.server.orders.model import Order, PaymentStatus, Status
@@ -23,25 +26,30 @@ from purvey.server.payments.model import Accepted, Notice, Payment, Refused, Ver
 
 LARGEST_BATCH = 64
 """Commands in one statement at most."""
+BATCHES_AT_ONCE = 2
+"""While the database writes one batch, the next is made ready; with one at a time each would wait for the other."""
 READINGS = 5
 """How often an order that keeps changing under a delivery is read again before the caller is told so."""
 
 Claim = tuple[Payment, Notice | None]
-Outcome = Order | ProblemError
+Outcome = Delivered | ProblemError
 OrderKey = tuple[str, str]
 """An order's account and its id: never the id alone, so that nobody learns of another account's order."""
 
 
 class Fulfillment:
-    """Writes transitions. `wake` is called after each commit that may have queued something."""
+    """Writes transitions. `wake` is called after each commit that may have queued something; `records` seals answers."""
 
-    def __init__(self, tools: Tools, wake: Callable[[], None]) -> None:
+    def __init__(self, tools: Tools, records: Idempotency, wake: Callable[[], None]) -> None:
         self._tools = tools
+        self._records = records
         self._wake = wake
         self._payments: Batcher[Claim, Verdict] = Batcher(
-            self._pay_all, key=lambda claim: claim[0].checkout_id, largest=LARGEST_BATCH
+            self._pay_all, key=lambda claim: claim[0].checkout_id, largest=LARGEST_BATCH, at_once=BATCHES_AT_ONCE
         )
-        self._fulfilments: Batcher[Deliver, Outcome] = Batcher(self._deliver_all, key=_key, largest=LARGEST_BATCH)
+        self._fulfilments: Batcher[Deliver, Outcome] = Batcher(
+            self._deliver_all, key=_key, largest=LARGEST_BATCH, at_once=BATCHES_AT_ONCE
+        )
 
     async def paid(self, payment: Payment, notice: Notice | None = None) -> Verdict:
         """Make the order of a confirmed payment, or find the one that exists; the notice is stored with it.
@@ -50,7 +58,7 @@ class Fulfillment:
         """
         return await self._payments.submit((payment, notice))
 
-    async def deliver(self, command: Deliver) -> Order:
+    async def deliver(self, command: Deliver) -> Delivered:
         """Fulfil an order with what the seller brings, once (DF-15, DF-16).
 
         The same content again changes nothing and returns the order; other content raises AlreadyFulfilled, any other status
@@ -101,15 +109,18 @@ class Fulfillment:
         found = await orders.load(self._tools, [_key(command) for command in commands])
         content = await self._content(found.values())
         outcomes: dict[OrderKey, Outcome] = {}
-        transitions = []
+        transitions, wanted = [], {}
         for command in commands:
             step = self._step(found.get(_key(command)), command, content)
             if isinstance(step, Transition):
-                transitions.append(step)
+                shown = self._shown(step.after, step.content)
+                wanted[_key(command)] = Delivered(shown, recorded=command.claim is not None)
+                answer = self._records.answer(command.claim, shown) if command.claim else None
+                transitions.append(msgspec.structs.replace(step, answer=answer))
             else:
                 outcomes[_key(command)] = step
         done = await self._commit(transitions) if transitions else set()
-        return outcomes | {(t.after.account_id, t.after.id): t.after for t in transitions if t.after.id in done}
+        return outcomes | {key: delivered for key, delivered in wanted.items() if key[1] in done}
 
     async def _content(self, found: Iterable[Order]) -> dict[str, Deliverable]:
         """Return what the orders hold that were fulfilled before."""
@@ -120,11 +131,23 @@ class Fulfillment:
         if order is None:
             return unknown("order", command.order_id)
         if order.status is Status.FULFILLED and order.payment_status is not PaymentStatus.REFUNDED:
-            return _again(order, command, content)
+            return self._again(order, command, [content[one] for one in order.deliverables])
         try:
             return rules.delivered(order, command, self._draw())
         except ProblemError as error:
             return error
+
+    def _again(self, order: Order, command: Deliver, content: Sequence[Deliverable]) -> Outcome:
+        """Return what a delivery to a fulfilled order comes to: the order as it is, if the content is the same."""
+        if tuple(deliverables.content_of(one) for one in content) == command.content:
+            return Delivered(self._shown(order, content), recorded=False)
+        return AlreadyFulfilled(
+            f"Order {order.id} was fulfilled with other content; a fulfilled order keeps what its buyer has seen.",
+            current_status=order.status,
+        )
+
+    def _shown(self, order: Order, content: Sequence[Deliverable | NewDeliverable]) -> bytes:
+        return msgspec.json.encode(orders.show_with(self._tools, order, content))
 
     async def _commit(self, transitions: Sequence[Transition]) -> set[str]:
         done = await store.commit(self._tools.database, transitions, self._tools.clock.now())
@@ -158,22 +181,8 @@ def _found(sold: dict[str, Checkout], payment: Payment) -> Verdict:
     return Accepted(checkout.account_id, checkout.order_id, stored=False)
 
 
-def _again(order: Order, command: Deliver, content: Mapping[str, Deliverable]) -> Outcome:
-    """Return what a delivery to a fulfilled order comes to: the order as it is, if the content is the same."""
-    if tuple(_content_of(content[one]) for one in order.deliverables) == command.content:
-        return order
-    return AlreadyFulfilled(
-        f"Order {order.id} was fulfilled with other content; a fulfilled order keeps what its buyer has seen.",
-        current_status=order.status,
-    )
-
-
 def _key(command: Deliver) -> OrderKey:
     return command.account_id, command.order_id
-
-
-def _content_of(deliverable: Deliverable) -> Content:
-    return Content(deliverable.type, deliverable.value, deliverable.token, deliverable.format)
 
 
 def _restless(command: Deliver) -> ProblemError:

@@ -1,6 +1,6 @@
 """The routes by which a seller's program brings what it made: `deliver` and `fulfill` are two spellings of one action."""
 
-from typing import Annotated
+from typing import Annotated, cast
 
 import msgspec
 from litestar import Router, post
@@ -13,9 +13,8 @@ from purvey.server.deliverables.rules import DeliverableIn, check
 from purvey.server.errors import FieldError, invalid
 from purvey.server.fulfillment.actions import Fulfillment
 from purvey.server.fulfillment.model import Deliver
-from purvey.server.kit.tools import Tools
-from purvey.server.kit.web import MIB, Body, Given, problems
-from purvey.server.orders import actions as orders
+from purvey.server.kit.idempotency import Claim
+from purvey.server.kit.web import MIB, Body, Given, Recorded, once, problems
 from purvey.server.orders.wire import OrderOut
 
 MetadataValue = Annotated[str, msgspec.Meta(max_length=500)]
@@ -64,20 +63,21 @@ def content_of(goods: Goods) -> tuple[Content, ...]:
         _409="The order is not waiting for content (invalid_transition), or was fulfilled with other content (already_fulfilled).",
     ),
 )
+@once()
 async def deliver(
     order_id: FromPath[str],
     data: JSONBody[Goods],
-    tools: Given[Tools],
     account: Given[Account],
     fulfillment: Given[Fulfillment],
-) -> OrderOut:
+    claim: Claim | None,
+) -> OrderOut | Recorded:
     """Fulfil an order: the buyer gets the content and a mail, and order.fulfilled is told.
 
     The same content again changes nothing, the metadata included.
     """
-    command = Deliver(account.id, order_id, content_of(data), data.metadata)
-    [shown] = await orders.show(tools, [await fulfillment.deliver(command)])
-    return shown
+    delivered = await fulfillment.deliver(Deliver(account.id, order_id, content_of(data), data.metadata, claim))
+    # The order has been encoded once already; it is sent as it is.
+    return Recorded(delivered.order) if delivered.recorded else cast("OrderOut", msgspec.Raw(delivered.order))
 
 
 routes: list[Router] = [for_sellers(deliver)]

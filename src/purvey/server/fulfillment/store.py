@@ -13,7 +13,7 @@ from purvey.server.orders.model import TABLE, Order
 COMMIT = """
 SELECT fulfillment_commit(
     $1::order_new[], $2::order_change[], $3::order_step[], $4::deliverable_new[],
-    $5::grant_new[], $6::message_new[], $7::notice_new[], $8::event_new[], $9)
+    $5::grant_new[], $6::message_new[], $7::notice_new[], $8::event_new[], $9::text[], $10::idempotency_answer[], $11)
 """
 
 
@@ -33,6 +33,8 @@ async def commit(database: Database, transitions: Sequence[Transition], now: dat
         _tuples(message for t in by_order for message in t.messages),
         _tuples(t.notice for t in by_order if t.notice),
         _tuples(event for t in by_order for event in t.events),
+        [t.after.id for t in by_order if t.answer],
+        _tuples(t.answer for t in by_order if t.answer),
         now,
         again=True,
     )

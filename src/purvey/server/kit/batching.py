@@ -6,7 +6,7 @@ A batch that fails is run again one by one, so that one poisoned command harms o
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Sequence
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 from purvey.server.kit.problem import Unavailable
 
@@ -17,8 +17,8 @@ R = TypeVar("R")
 class Batcher(Generic[C, R]):
     """Gathers commands into calls of `run`, which returns one result per command, in order.
 
-    Two commands with the same `key` never share a batch, so that `run` may assume that each touches its own rows. One batch is
-    under way at a time, of at most `largest` commands.
+    Two commands with the same `key` are never under way together, so that `run` may assume that each touches its own rows. A batch
+    has at most `largest` commands; `at_once` of them may be under way, so that one is made ready while another is being written.
     """
 
     def __init__(
@@ -27,37 +27,47 @@ class Batcher(Generic[C, R]):
         key: Callable[[C], Hashable],
         *,
         largest: int = 64,
+        at_once: int = 1,
     ) -> None:
         self._run = run
         self._key = key
         self._largest = largest
+        self._at_once = at_once
         self._waiting: list[tuple[C, asyncio.Future[R]]] = []
-        self._drain_task: asyncio.Task[None] | None = None
+        self._under_way: set[Hashable] = set()
+        self._drains: set[asyncio.Task[None]] = set()
 
     async def submit(self, command: C) -> R:
         """Run `command` in the next batch and return its result, or raise its own error."""
         future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         self._waiting.append((command, future))
-        if self._drain_task is None:
-            self._drain_task = asyncio.create_task(self._drain())
+        if len(self._drains) < self._at_once:
+            self._drains.add(asyncio.create_task(self._drain()))
         # A caller that goes away must not take the others' batch with it.
         return await future
 
     async def _drain(self) -> None:
         try:
-            while self._waiting:
-                await self._write(self._take())
+            while batch := self._take():
+                keys = {self._key(command) for command, _ in batch}
+                self._under_way |= keys
+                try:
+                    await self._write(batch)
+                finally:
+                    self._under_way -= keys
         finally:
-            # In the very step that saw nothing waiting: who is woken by this batch and submits again must start a new drain.
-            self._drain_task = None
+            # In the very step that saw nothing to take: who is woken by this batch and submits again must start a new drain.
+            self._drains.discard(cast("asyncio.Task[None]", asyncio.current_task()))
 
     def _take(self) -> list[tuple[C, asyncio.Future[R]]]:
         batch: list[tuple[C, asyncio.Future[R]]] = []
         left: list[tuple[C, asyncio.Future[R]]] = []
-        keys: set[Hashable] = set()
+        keys = set(self._under_way)
+        # An even share: else one batch would grow to hold nearly all, and the others nearly none.
+        share = -(-(len(self._waiting) + len(keys)) // self._at_once)
         for entry in self._waiting:
             key = self._key(entry[0])
-            if len(batch) < self._largest and key not in keys:
+            if len(batch) < min(share, self._largest) and key not in keys:
                 keys.add(key)
                 batch.append(entry)
             else:

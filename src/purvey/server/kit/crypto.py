@@ -50,17 +50,25 @@ class Keyring:
 
     def seal(self, text: str) -> bytes:
         """Encrypt `text` with the first key: key id, nonce, ciphertext with its tag."""
-        key_id, cipher = next(iter(self._ciphers.items()))
-        nonce = self._random_bytes(_NONCE)
-        return key_id + nonce + cipher.encrypt(nonce, text.encode(), None)
+        return self.seal_bytes(text.encode())
 
     def open(self, sealed: bytes) -> str:
         """Decrypt what `seal` returned; raise WrongKeyError when no key fits."""
+        return self.open_bytes(sealed).decode()
+
+    def seal_bytes(self, message: bytes) -> bytes:
+        """Encrypt `message` as `seal` does a text."""
+        key_id, cipher = next(iter(self._ciphers.items()))
+        nonce = self._random_bytes(_NONCE)
+        return key_id + nonce + cipher.encrypt(nonce, message, None)
+
+    def open_bytes(self, sealed: bytes) -> bytes:
+        """Decrypt what `seal_bytes` returned; raise WrongKeyError when no key fits."""
         cipher = self._ciphers.get(sealed[:_KEY_ID])
         nonce, ciphertext = sealed[_KEY_ID : _KEY_ID + _NONCE], sealed[_KEY_ID + _NONCE :]
         try:
             if cipher is not None and len(nonce) == _NONCE:
-                return cipher.decrypt(nonce, ciphertext, None).decode()
+                return cipher.decrypt(nonce, ciphertext, None)
         except InvalidTag:
             pass
         raise WrongKeyError("sealed with a secret key that is not in the list")

@@ -84,6 +84,14 @@ async def connect_once(url: str) -> "asyncpg.Connection[Record]":
 _SESSION = {"application_name": "purvey", "timezone": "UTC", "jit": "off"}
 
 
+class _Clean(asyncpg.Connection):
+    """A connection that needs no cleaning after use: nothing here outlives its transaction. So a release costs no round trip."""
+
+    def get_reset_query(self) -> str:
+        """Return nothing to run."""
+        return ""
+
+
 class Database:
     """A pool of connections to one PostgreSQL."""
 
@@ -98,6 +106,7 @@ class Database:
             min_size=1,
             max_size=connections,
             init=prepare,
+            connection_class=_Clean,
             server_settings=_SESSION,
             timeout=10,
             command_timeout=60,

@@ -13,6 +13,10 @@ CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 RandomBytes = Callable[[int], bytes]
 
 
+_REJECTED = bytes(range(248, 256))
+_BASE62_OF = bytes(ord(BASE62[byte % 62]) for byte in range(256))
+
+
 def _digits(number: int, alphabet: str, length: int) -> str:
     base = len(alphabet)
     digits = []
@@ -30,11 +34,18 @@ class Ids:
 
     def new(self, prefix: str) -> str:
         """Return `prefix` (such as `ord_`) and 22 random base62 characters."""
-        return prefix + _digits(int.from_bytes(self.random_bytes(17)), BASE62, 22)
+        return prefix + self._base62(22)
 
     def secret(self, prefix: str = "", length: int = 43) -> str:
         """Return `prefix` and `length` random base62 characters; 43 of them hold 256 bits."""
-        return prefix + _digits(int.from_bytes(self.random_bytes(length)), BASE62, length)
+        return prefix + self._base62(length)
+
+    def _base62(self, length: int) -> str:
+        # Bytes from 248 on are left out, so that each of the 62 characters is as likely as the others; 31 of 32 bytes remain.
+        found = b""
+        while len(found) < length:
+            found += self.random_bytes(length + 6).translate(_BASE62_OF, _REJECTED)
+        return found[:length].decode()
 
     def ulid(self, prefix: str, at: datetime) -> str:
         """Return `prefix` and a 26-character ULID: 48 bits of milliseconds since 1970, then 80 random bits."""

@@ -4,13 +4,17 @@ import logging
 import sys
 from typing import Literal
 
+import msgspec
 import structlog
 
 
-def configure(form: Literal["pretty", "json"]) -> None:
-    """Send all log lines to standard error in the given form; libraries speak up from warnings on."""
+def configure(form: Literal["pretty", "json"], *, for_good: bool = False) -> None:
+    """Send all log lines to standard error in the given form; libraries speak up from warnings on.
+
+    `for_good` says that nobody will configure them again, which makes each line cheaper.
+    """
     renderer = (
-        structlog.processors.JSONRenderer()
+        structlog.processors.JSONRenderer(serializer=_json)
         if form == "json"
         # A plain traceback: the richer ones print local variables, and with them secrets.
         else structlog.dev.ConsoleRenderer(
@@ -26,10 +30,18 @@ def configure(form: Literal["pretty", "json"]) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
-        cache_logger_on_first_use=False,
+        logger_factory=(
+            structlog.BytesLoggerFactory(file=sys.stderr.buffer)
+            if form == "json"
+            else structlog.PrintLoggerFactory(file=sys.stderr)
+        ),
+        cache_logger_on_first_use=for_good,
     )
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+
+
+def _json(event: structlog.typing.EventDict, **_: object) -> bytes:
+    return msgspec.json.encode(event, enc_hook=str)
 
 
 def _as_it_is(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:

@@ -81,6 +81,30 @@ def invalid(errors: Sequence[FieldError]) -> ValidationError:
     return ValidationError(f"{param}: {first['msg']}", param=param, errors=list(errors))
 
 
+class IdempotencyKeyInvalid(ProblemError):
+    """The header `Idempotency-Key` is empty or longer than 255 characters."""
+
+    code, status = "idempotency_key_invalid", 422
+
+
+class IdempotencyKeyReuse(ProblemError):
+    """The `Idempotency-Key` was used for a request with another body or query within 24 hours."""
+
+    code, status = "idempotency_key_reuse", 422
+
+
+class IdempotencyRequestInProgress(ProblemError):
+    """A request with this `Idempotency-Key` is under way; its answer can be had in a moment."""
+
+    code, status = "idempotency_request_in_progress", 409
+
+
+class RateLimited(ProblemError):
+    """Too many requests within a minute; `retry_after` (and the header `Retry-After`) says in how many seconds to come again."""
+
+    code, status = "rate_limited", 429
+
+
 class InternalError(ProblemError):
     """Something failed that the caller cannot mend. The details are in the log, never in the answer."""
 

@@ -130,11 +130,16 @@ def _email(_: CheckoutField, given: Any) -> str:
 def _number(_: CheckoutField, given: Any) -> int | float:
     if isinstance(given, str) and _NUMBER.fullmatch(given):
         given = float(given) if "." in given else int(given)
-    if isinstance(given, bool) or not isinstance(given, int | float) or not math.isfinite(given):
+    if isinstance(given, bool) or not isinstance(given, int | float) or not _is_finite(given):
         raise ValueError("must be a number")
     if abs(given) > LARGEST_NUMBER:
         raise ValueError(f"must be between -{LARGEST_NUMBER} and {LARGEST_NUMBER}")
     return given
+
+
+def _is_finite(number: float) -> bool:
+    # A whole number may have hundreds of digits, for which math.isfinite raises.
+    return isinstance(number, int) or math.isfinite(number)
 
 
 def _a_text(given: Any) -> str:

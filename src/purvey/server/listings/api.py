@@ -11,7 +11,7 @@ from purvey.server.accounts.model import Account
 from purvey.server.deliverables.rules import DeliverableIn
 from purvey.server.kit.paging import read_cursor
 from purvey.server.kit.tools import Tools
-from purvey.server.kit.web import MIB, Cursor, Given, Limit, Page, problems
+from purvey.server.kit.web import MIB, Cursor, Given, Limit, Page, once, problems
 from purvey.server.listings import actions
 from purvey.server.listings.model import Status
 from purvey.server.listings.wire import ListingChanges, ListingOut, NewDeliverables, NewListing, SecretRotation
@@ -26,6 +26,7 @@ NOT_IN_DRAFT = (
 
 
 @post("/v1/listings", tags=TAGS, request_max_body_size=LARGEST_BODY)
+@once()
 async def create_listing(data: JSONBody[NewListing], tools: Given[Tools], account: Given[Account]) -> ListingOut:
     """Make a listing, as a draft. This answer alone shows its secrets."""
     return await actions.create(tools, account, data)
@@ -58,6 +59,7 @@ async def read_listing(listing_id: FromPath[str], tools: Given[Tools], account: 
     request_max_body_size=LARGEST_BODY,
     responses=problems(_404=UNKNOWN, _409="locked_field: fixed since it was published; not_in_draft: deliverables."),
 )
+@once()
 async def change_listing(
     listing_id: FromPath[str], data: JSONBody[ListingChanges], tools: Given[Tools], account: Given[Account]
 ) -> ListingOut:
@@ -77,6 +79,7 @@ async def delete_listing(listing_id: FromPath[str], tools: Given[Tools], account
     tags=TAGS,
     responses=problems(_404=UNKNOWN, _409="publish_failed: `actions` says what is missing, `next` what to do first."),
 )
+@once()
 async def publish_listing(listing_id: FromPath[str], tools: Given[Tools], account: Given[Account]) -> ListingOut:
     """Put a listing on sale. Again changes nothing."""
     return await actions.publish(tools, account.id, listing_id)
@@ -88,12 +91,14 @@ async def publish_listing(listing_id: FromPath[str], tools: Given[Tools], accoun
     tags=TAGS,
     responses=problems(_404=UNKNOWN, _409="It is archived."),
 )
+@once()
 async def unpublish_listing(listing_id: FromPath[str], tools: Given[Tools], account: Given[Account]) -> ListingOut:
     """Take a listing off sale, back to draft. Again changes nothing."""
     return await actions.unpublish(tools, account.id, listing_id)
 
 
 @post("/v1/listings/{listing_id:str}/archive", status_code=200, tags=TAGS, responses=problems(_404=UNKNOWN))
+@once()
 async def archive_listing(listing_id: FromPath[str], tools: Given[Tools], account: Given[Account]) -> ListingOut:
     """Put a listing away; publishing brings it back. Again changes nothing."""
     return await actions.archive(tools, account.id, listing_id)
@@ -105,6 +110,7 @@ async def archive_listing(listing_id: FromPath[str], tools: Given[Tools], accoun
     request_max_body_size=LARGEST_BODY,
     responses=problems(_404=UNKNOWN, _409=NOT_IN_DRAFT),
 )
+@once()
 async def set_deliverables(
     listing_id: FromPath[str], data: JSONBody[NewDeliverables], tools: Given[Tools], account: Given[Account]
 ) -> ListingOut:
@@ -118,6 +124,7 @@ async def set_deliverables(
     request_max_body_size=LARGEST_BODY,
     responses=problems(_404=UNKNOWN, _409=NOT_IN_DRAFT),
 )
+@once()
 async def add_deliverable(
     listing_id: FromPath[str], data: JSONBody[DeliverableIn], tools: Given[Tools], account: Given[Account]
 ) -> DeliverableOut:
@@ -149,6 +156,7 @@ async def remove_deliverable(
 
 
 @post("/v1/listings/{listing_id:str}/rotate-secret", status_code=200, tags=TAGS, responses=problems(_404=UNKNOWN))
+@once()
 async def rotate_listing_secret(
     listing_id: FromPath[str],
     tools: Given[Tools],

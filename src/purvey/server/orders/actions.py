@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from purvey.server.deliverables import actions as deliverables
-from purvey.server.deliverables.model import Deliverable
+from purvey.server.deliverables.model import Deliverable, NewDeliverable
 from purvey.server.errors import unknown
 from purvey.server.kit.crypto import sha256
 from purvey.server.kit.paging import Position, Slice, slice_of
@@ -57,11 +57,13 @@ async def show(tools: Tools, orders: Sequence[Order]) -> list[OrderOut]:
     """Return the orders as the API shows them; their content is read in one query."""
     keys = [(order.account_id, one) for order in orders for one in order.deliverables]
     content = await deliverables.load(tools, keys) if keys else {}
-    return [
-        order_out(order, [_out(content[one]) for one in order.deliverables], access_url(tools, order))
-        for order in orders
-    ]
+    return [show_with(tools, order, [content[one] for one in order.deliverables]) for order in orders]
 
 
-def _out(deliverable: Deliverable) -> DeliverableOut:
+def show_with(tools: Tools, order: Order, content: Sequence[Deliverable | NewDeliverable]) -> OrderOut:
+    """Return one order as the API shows it, with its content, which the caller has at hand."""
+    return order_out(order, [_out(one) for one in content], access_url(tools, order))
+
+
+def _out(deliverable: Deliverable | NewDeliverable) -> DeliverableOut:
     return DeliverableOut(deliverable.id, deliverable.type, deliverable.value, deliverable.token, deliverable.format)

@@ -16,6 +16,9 @@ FULFILLMENT: dict[str, Literal["managed", "external"]] = {
 }
 """The older word for each content type: who makes the content, Purvey's listing or the seller's system."""
 
+NOTHING = msgspec.Raw(b"null")
+"""What is delivered before anything is."""
+
 
 class PaymentOut(msgspec.Struct, frozen=True):
     """Who confirmed the payment, and its own id for it."""
@@ -96,7 +99,7 @@ class OrderOut(OrderFacts, frozen=True, kw_only=True):
     """The order as the API shows it to its seller."""
 
     deliverables: Sequence[DeliverableOut]  # type: ignore[assignment]  # the same list, with what each holds
-    delivered_items: msgspec.Raw | None
+    delivered_items: msgspec.Raw
     access_url: str | None
     readiness: OrderReadiness
 
@@ -155,7 +158,7 @@ def order_out(order: Order, deliverables: Sequence[DeliverableOut], access_url: 
     """Return `order` for the API, with its access link if it has one."""
     return OrderOut(
         **facts(order, deliverables),  # type: ignore[arg-type]  # named above
-        delivered_items=order.delivered_items,
+        delivered_items=order.delivered_items or NOTHING,
         access_url=access_url,
         readiness=readiness(order),
     )

@@ -18,10 +18,11 @@ a route takes more with `request_max_body_size=4 * MIB`. GET routes answer HEAD 
 from purvey.server.kit.web.answers import Page, Problem, json_bytes
 from purvey.server.kit.web.application import make_app
 from purvey.server.kit.web.body import BODY_LIMIT, MIB, Body, decode, refuse
-from purvey.server.kit.web.failures import answer
+from purvey.server.kit.web.failures import answer, preferred
+from purvey.server.kit.web.once import Recorded, Then, once
 from purvey.server.kit.web.openapi import SECURITY, problems
 from purvey.server.kit.web.parameters import Cursor, Given, Limit
-from purvey.server.kit.web.record import is_head, note, request_id
+from purvey.server.kit.web.record import add_header, identify, is_head, note, request_id
 
 __all__ = [
     "BODY_LIMIT",
@@ -33,12 +34,18 @@ __all__ = [
     "Limit",
     "Page",
     "Problem",
+    "Recorded",
+    "Then",
+    "add_header",
     "answer",
     "decode",
+    "identify",
     "is_head",
     "json_bytes",
     "make_app",
     "note",
+    "once",
+    "preferred",
     "problems",
     "refuse",
     "request_id",

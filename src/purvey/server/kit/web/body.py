@@ -45,7 +45,7 @@ def refuse(value: object, type_: Any) -> ValidationError:
 def missing(type_: Any) -> ValidationError:
     """Return the error for a request without a body where a `type_` is needed."""
     found = faults({}, type_)
-    return _error(found) if found else ValidationError("A JSON body is needed here; send {} for none of its fields.")
+    return _error(found) if found else _malformed("A JSON body is needed here; send {} for none of its fields.")
 
 
 @lru_cache(maxsize=512)

@@ -24,7 +24,7 @@ from purvey.server.kit.problem import (
 )
 from purvey.server.kit.web import body
 from purvey.server.kit.web.faults import sentence
-from purvey.server.kit.web.record import is_head, request_id
+from purvey.server.kit.web.record import is_head, is_options, request_id
 
 log = structlog.get_logger()
 AnyRequest = Request[Any, Any, Any]
@@ -54,13 +54,23 @@ def handlers(page: Page | None = None) -> ExceptionHandlersMap:
 def _for_whoever_asks(explain: Explain, page: Page | None) -> Callable[[AnyRequest, Any], Response[Any]]:
     def handle(request: AnyRequest, error: Exception) -> Response[Any]:
         problem, headers = explain(request, error)
-        if page is None or request.accept.best_match([JSON, HTML]) != HTML:
+        if is_options(request.scope) and problem.status == 405:
+            return Response(b"", status_code=204, headers=headers)
+        if page is None or preferred(request, JSON, HTML) != HTML:
             return answer(problem, headers)
         shown = page(problem, request_id(request.scope))
         shown.headers.update(headers)
         return shown
 
     return handle
+
+
+def preferred(request: AnyRequest, *kinds: str) -> str | None:
+    """Return which of the media types the client would rather have; None if it wants none of them, or says nonsense."""
+    try:
+        return request.accept.best_match(list(kinds))
+    except (ValueError, OverflowError):
+        return None
 
 
 def answer(problem: ProblemError, headers: dict[str, str] | None = None) -> Response[bytes]:
@@ -98,6 +108,7 @@ def _internal(request: AnyRequest) -> InternalError:
 
 def _method_not_allowed(request: AnyRequest, error: HTTPException) -> Explained:
     methods = {method.strip() for method in (error.headers or {}).get("allow", "").split(",") if method.strip()}
+    methods.add("OPTIONS")
     if "GET" in methods:
         methods.add("HEAD")
     allow = ", ".join(sorted(methods))
@@ -132,7 +143,8 @@ def _bad_request(request: AnyRequest, error: HTTPException) -> ProblemError:
         return body.missing(body.JsonBody.types.get(request.route_handler.handler_id, Any))
     parameters = request.route_handler.parsed_fn_signature.parameters
     found = [_parameter_fault(entry, parameters.get(entry["key"])) for entry in entries if entry.get("key")]
-    return invalid(found) if found else ValidationError(f"{error.detail}.")
+    unplaced = FieldError(loc=[], msg=f"{error.detail}.", type="request")
+    return invalid(found) if found else ValidationError(unplaced["msg"], errors=[unplaced])
 
 
 def _parameter_fault(entry: dict[str, Any], field: FieldDefinition | None) -> FieldError:

@@ -15,6 +15,7 @@ from litestar.types.internal_types import PathParameterDefinition
 import purvey
 from purvey.server.kit.problem import CONTENT_TYPE, NotFound
 from purvey.server.kit.web.answers import Problem
+from purvey.server.kit.web.body import JsonBody
 
 DESCRIPTION = """\
 Sell digital goods and get them to the buyer. JSON over HTTP; times are RFC 3339 in UTC; money is a whole number of minor
@@ -29,7 +30,10 @@ _EVERYWHERE = {
     "500": "Something failed on the server's side; the log has it under the request id.",
     "503": "The database is away for a moment; try again.",
 }
+_WITH_BODY = {"413": "The body is larger than what is taken here; `limit` says how many bytes that is."}
 _WITH_KEY = {"401": "The API key is missing, unknown or revoked."}
+_COUNTED = {"429": "Too many requests within a minute; `retry_after` says when to come again."}
+_WITH_IDEMPOTENCY_KEY = {"409": "idempotency_request_in_progress: a request with this key is under way."}
 _PLAIN = {"200": "OK", "201": "Made", "202": "Accepted", "204": "Done; no body"}
 _REFERENCE = "#/components/schemas/{name}"
 
@@ -67,11 +71,20 @@ def document(app: Litestar) -> dict[str, Any]:
     described: dict[str, Any] = app.openapi_schema.to_schema()
     (problem,), schemas = msgspec.json.schema_components([Problem], ref_template=_REFERENCE)
     described["components"].setdefault("schemas", {}).update(schemas)
-    for methods in described["paths"].values():
+    _close_bodies(described["components"]["schemas"])
+    for path, methods in described["paths"].items():
         for operation in methods.values():
             if isinstance(operation, dict):
-                _put_right(operation, problem)
+                _put_right(path, operation, problem)
     return described
+
+
+def _close_bodies(schemas: dict[str, dict[str, Any]]) -> None:
+    """Say of each body that takes no unknown field that it does not; Litestar leaves that out."""
+    _, bodies = msgspec.json.schema_components(tuple(JsonBody.types.values()), ref_template=_REFERENCE)
+    for name, body in bodies.items():
+        if name in schemas and body.get("additionalProperties") is False:
+            schemas[name]["additionalProperties"] = False
 
 
 async def _shut(_: object) -> None:
@@ -88,13 +101,25 @@ def _operation_id(handler: HTTPRouteHandler, method: Method, path: list[str | Pa
     return "_".join(parts)
 
 
-def _put_right(operation: dict[str, Any], problem: dict[str, Any]) -> None:
+def _errors_of(path: str, operation: dict[str, Any]) -> dict[str, str]:
+    """Return the errors that an operation shares with all of its kind."""
+    found = _EVERYWHERE | (_WITH_KEY if operation.get("security") else {})
+    if "requestBody" in operation:
+        found |= _WITH_BODY
+    if path.startswith("/v1/") and path != "/v1/ping":
+        found |= _COUNTED
+    if any(parameter["name"] == "Idempotency-Key" for parameter in operation.get("parameters", [])):
+        found |= _WITH_IDEMPOTENCY_KEY
+    return found
+
+
+def _put_right(path: str, operation: dict[str, Any], problem: dict[str, Any]) -> None:
     responses = operation["responses"]
-    responses.pop("400", None)
+    if CONTENT_TYPE not in responses.get("400", {}).get("content", {}):
+        responses.pop("400", None)
     for status, response in responses.items():
         response["description"] = _PLAIN.get(status, response["description"])
-    everywhere = _EVERYWHERE | (_WITH_KEY if operation.get("security") else {})
-    for status, description in everywhere.items():
+    for status, description in _errors_of(path, operation).items():
         responses.setdefault(status, {"description": description, "content": {CONTENT_TYPE: {"schema": problem}}})
     for content in (operation.get("requestBody") or {}).get("content", {}).values():
         if {"type": "null"} in content["schema"].get("oneOf", []):

@@ -10,6 +10,7 @@ import structlog
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPReceiveMessage, Message, Receive, Scope, Send, WebSocketReceiveMessage
 
+from purvey.server.kit import metrics
 from purvey.server.kit.ids import Ids
 
 MOST_DROPPED = 16 * 1024 * 1024
@@ -24,6 +25,9 @@ UNKEPT = (b"cache-control", b"no-store")
 """What an answer says that does not say otherwise: most hold what is one caller's own."""
 _NOTES = "purvey.notes"
 _HEAD = "purvey.head"
+_OPTIONS = "purvey.options"
+_ASKER = "purvey.asker"
+_ADDED = "purvey.added"
 
 
 def note(scope: Scope, **facts: Any) -> None:
@@ -31,9 +35,32 @@ def note(scope: Scope, **facts: Any) -> None:
     _notes(scope).update(facts)
 
 
+def identify(scope: Scope, account_id: str, key_id: str) -> None:
+    """Say in whose name and with which API key a request is made; its log line tells."""
+    cast("dict[str, Any]", scope)[_ASKER] = (account_id, key_id)
+    note(scope, account_id=account_id, key_id=key_id)
+
+
+def asker(scope: Scope) -> tuple[str, str]:
+    """Return the ids of the account and of the API key that `identify` was told."""
+    found: tuple[str, str] = cast("dict[str, Any]", scope)[_ASKER]
+    return found
+
+
+def add_header(scope: Scope, name: bytes, value: bytes) -> None:
+    """Have the answer carry a header, be it an error or not; `name` is in lower case."""
+    added: list[tuple[bytes, bytes]] = cast("dict[str, Any]", scope)[_ADDED]
+    added.append((name, value))
+
+
 def request_id(scope: Scope) -> str:
     """Return the request's id, as the answer's X-Request-Id has it."""
     return str(_notes(scope).get("request_id", ""))
+
+
+def is_options(scope: Scope) -> bool:
+    """Return whether a request asks only which methods there are."""
+    return _OPTIONS in scope
 
 
 def is_head(scope: Scope) -> bool:
@@ -64,10 +91,14 @@ class Record:
         notes = {"request_id": ours, "correlation_id": theirs.decode()}
         keys = cast("dict[str, Any]", scope)
         keys[_NOTES] = notes
+        keys[_ADDED] = added
         method = str(scope["method"])
         if head := method == "HEAD":
             keys["method"] = "GET"
             keys[_HEAD] = True
+        elif method == "OPTIONS":
+            # No route has this method, so that the router says which ones it has; `failures` makes the answer of that.
+            keys["method"] = keys[_OPTIONS] = "WHICH"
         status: int | None = None
         all_read = False
 
@@ -93,9 +124,12 @@ class Record:
         try:
             await self._app(scope, receive_and_see, send_with_ids)
         finally:
-            duration = round((time.perf_counter() - started) * 1000, 2)
+            seconds = time.perf_counter() - started
             route = scope.get("path_template")
-            log.info("request", method=method, route=route, status=status, duration_ms=duration, **notes)
+            metrics.count_request(route, method, status, seconds)
+            log.info(
+                "request", method=method, route=route, status=status, duration_ms=round(seconds * 1000, 2), **notes
+            )
 
 
 async def _read_on(receive: Receive) -> None:

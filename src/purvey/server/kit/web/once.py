@@ -1,0 +1,178 @@
+"""The header `Idempotency-Key` on a route: `@once()` under the route's decorator.
+
+With a key the handler is handed tools whose database is one transaction, into which its answer is written too: there is no effect
+without its answer, and no handler has to think of it. What happens in more than one transaction is said by what it returns: `Then`
+for what comes after the commit; `Recorded` by a handler that takes a `claim`, because it writes in batches with others.
+"""
+
+import contextlib
+import dataclasses
+import inspect
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, Generic, TypeVar, cast, get_args, get_origin
+
+import msgspec
+from litestar import Request
+from litestar.params import HeaderParameter
+
+from purvey.server.kit.database import UNDONE
+from purvey.server.kit.held import held
+from purvey.server.kit.idempotency import LONGEST, Claim, Idempotency
+from purvey.server.kit.problem import Unavailable
+from purvey.server.kit.tools import Tools
+from purvey.server.kit.web.record import add_header, asker
+
+AnyRequest = Request[Any, Any, Any]
+Handler = TypeVar("Handler", bound=Callable[..., Awaitable[Any]])
+Whose = Callable[..., Awaitable[str]]
+"""Returns the account in whose name a public request is made, given the handler's `tools` and `data`."""
+
+REPLAYED = (b"idempotent-replayed", b"true")
+"""The header of an answer that was given before."""
+RUNS = 3
+"""How often a transaction that PostgreSQL undid (a deadlock) is run."""
+_MARK = "__once__"
+_KEYWORD = inspect.Parameter.KEYWORD_ONLY
+
+_Key = Annotated[
+    str | None,
+    HeaderParameter(
+        name="Idempotency-Key",
+        schema_extra={"minLength": 1, "maxLength": LONGEST},
+        description=f"Up to {LONGEST} characters. The same request with the same key within 24 hours has no second effect and gets "
+        "the first answer.",
+    ),
+]
+R = TypeVar("R")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Then(Generic[R]):
+    """An answer that `better` replaces, which is called once everything is committed.
+
+    Should the process die in between, the first answer stands: it must be true then.
+    """
+
+    answer: R
+    better: Callable[[], Awaitable[R]]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Recorded:
+    """An answer that the handler has written with its effect."""
+
+    body: bytes
+
+
+def once(whose: Whose | None = None) -> Callable[[Handler], Handler]:
+    """Let a handler run once per `Idempotency-Key`.
+
+    The key belongs to the API key that asked; on a public route, `whose` names the account. A handler with a parameter `claim`
+    (`Claim | None`) may write the answer with its effect by itself, and then returns it as `Recorded`.
+    """
+
+    def decorate(handler: Handler) -> Handler:
+        given_claim = {"claim": None} if "claim" in inspect.signature(handler).parameters else {}
+
+        async def run(*, request: AnyRequest, idempotency_key: str | None = None, **given: Any) -> Any:
+            if idempotency_key is None:
+                result = await handler(**given, **given_claim)
+                return await result.better() if isinstance(result, Then) else result
+            records: Idempotency = request.app.state.idempotency
+            claimed = await _claim(request, records, idempotency_key, whose, given)
+            if not isinstance(claimed, Claim):
+                add_header(request.scope, *REPLAYED)
+                return _as_sent(claimed)
+            try:
+                work = _with_claim if given_claim else _in_one_transaction
+                return _as_sent(await work(records, claimed, handler, given))
+            except Exception:
+                # What was written stays, with its answer.
+                with contextlib.suppress(Unavailable):
+                    await records.release(claimed)
+                raise
+
+        return _described(run, handler)
+
+    return decorate
+
+
+def is_once(handler: Callable[..., Any]) -> bool:
+    """Return whether a handler takes an `Idempotency-Key`."""
+    return hasattr(handler, _MARK)
+
+
+async def _claim(
+    request: AnyRequest, records: Idempotency, key: str, whose: Whose | None, given: dict[str, Any]
+) -> Claim | bytes:
+    account_id, key_id = (await whose(**given), "") if whose else asker(request.scope)
+    asked = request.scope["query_string"] + b"\0" + await request.body()
+    scope = [key_id, request.method, request.scope["path"].rstrip("/")]
+    return await records.claim(account_id, key, scope, asked)
+
+
+async def _in_one_transaction(
+    records: Idempotency, claim: Claim, handler: Callable[..., Awaitable[Any]], given: dict[str, Any]
+) -> bytes:
+    """Run a handler and write its answer in the same transaction."""
+    tools: Tools = given["tools"]
+    for tried in range(1, RUNS + 1):
+        try:
+            async with held(tools.database) as database:
+                result = await handler(**given | {"tools": dataclasses.replace(tools, database=database)})
+                goes_on = isinstance(result, Then)
+                body = _encoded(result.answer if goes_on else result)
+                await records.record(database, records.answer(claim, body, final=not goes_on))
+        except UNDONE:
+            if tried == RUNS:
+                raise
+        else:
+            return await _finished(records, claim, await result.better()) if goes_on else body
+    raise AssertionError("unreachable")
+
+
+async def _with_claim(
+    records: Idempotency, claim: Claim, handler: Callable[..., Awaitable[Any]], given: dict[str, Any]
+) -> bytes:
+    """Run a handler that writes its answer by itself, unless it has nothing else to write."""
+    result = await handler(**given, claim=claim)
+    return result.body if isinstance(result, Recorded) else await _finished(records, claim, result)
+
+
+async def _finished(records: Idempotency, claim: Claim, result: Any) -> bytes:
+    body = _encoded(result)
+    await records.finish(records.answer(claim, body))
+    return body
+
+
+def _encoded(result: Any) -> bytes:
+    return b"" if result is None else msgspec.json.encode(result)
+
+
+def _as_sent(body: bytes) -> msgspec.Raw | None:
+    return msgspec.Raw(body) if body else None
+
+
+def _described(run: Callable[..., Awaitable[Any]], handler: Handler) -> Handler:
+    """Give `run` the name, the words and the parameters of `handler`, and the header."""
+    signature = inspect.signature(handler)
+    kept = [one for name, one in signature.parameters.items() if name != "claim"]
+    added = [
+        inspect.Parameter("request", _KEYWORD, annotation=AnyRequest),
+        inspect.Parameter("idempotency_key", _KEYWORD, annotation=_Key, default=None),
+    ]
+    parameters = [one.replace(kind=_KEYWORD) for one in (*kept, *added)]
+    answer = _answer_of(signature.return_annotation)
+    described = cast("Any", run)
+    described.__signature__ = inspect.Signature(parameters, return_annotation=answer)
+    described.__annotations__ = {one.name: one.annotation for one in parameters} | {"return": answer}
+    for name in ("__name__", "__qualname__", "__module__", "__doc__"):
+        setattr(described, name, getattr(handler, name))
+    setattr(described, _MARK, True)
+    return cast("Handler", described)
+
+
+def _answer_of(annotation: Any) -> Any:
+    """Return what is answered in the end: `X` of `X | Then[X] | Recorded`."""
+    kinds = [one for one in get_args(annotation) if one is not Recorded and get_origin(one) is not Then]
+    return kinds[0] if len(kinds) == 1 and len(get_args(annotation)) > 1 else annotation
