@@ -26,15 +26,11 @@ IMPURE = {
 }
 """What a model or a rule may not import, and why: time, chance and rows come in as arguments."""
 
-LAZY = {"src/purvey/__main__.py": "must be able to say that the extra `server` is not installed"}
-"""Files that may import inside a function, and why."""
-
 
 def test_no_import_is_inside_a_function() -> None:
     found = [
         shown(path, node)
         for path in modules()
-        if shown(path) not in LAZY
         for function in functions(path)
         for node in ast.walk(function)
         if imported(node)

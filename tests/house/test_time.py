@@ -15,6 +15,7 @@ SQL_CLOCKS = re.compile(
 READS_THE_DATABASE_S_CLOCK = {
     "src/purvey/server/serving.py": "measures how far the machine's clock is off",
     "src/purvey/server/cli/frame.py": "the same, for commands",
+    "src/purvey/server/doctor/store.py": "tells how far the two clocks are apart, and how long something has waited",
     "src/purvey/server/kit/migrations.py": "notes when a migration was run; nothing is decided by it",
     "src/purvey/server/migrations/0008_mail.sql": "makes a lane that may work from then on; a migration is given no clock",
     "src/purvey/server/migrations/0009_checkout.sql": "makes a lane that may work from then on; a migration is given no clock",

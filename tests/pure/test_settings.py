@@ -38,6 +38,10 @@ def test_every_setting_is_read_from_its_variable() -> None:
         "allow_private_urls": True,
         "log_format": "json",
         "webhook_rate": 2.5,
+        "rate_limits": "60",
+        "trusted_proxies": "10.0.0.0/8",
+        "processes": 4,
+        "metrics_token": "a token",
     }
     assert set(values) == set(Settings.__struct_fields__)
     environment = {f"PURVEY_{name.upper()}": str(value) for name, value in values.items()}

@@ -203,7 +203,7 @@ async def test_a_full_disk_is_named() -> None:
         ),
         (
             {"PURVEY_DATABASE_URL": "postgresql://a:b@127.0.0.1:1/x", "PURVEY_SECRET_KEY": SECRET_KEY},
-            ("The database cannot be reached", "127.0.0.1", "PURVEY_DATABASE_URL"),
+            ("The database at 127.0.0.1:1 cannot be reached", "PURVEY_DATABASE_URL"),
         ),
         (
             {"PURVEY_DATABASE_URL": "shop.example:5432", "PURVEY_SECRET_KEY": SECRET_KEY},
@@ -340,7 +340,7 @@ async def test_a_request_in_flight_is_finished_before_the_end(data: Path) -> Non
         waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'api_keys'::regclass"
         await until(lambda: connection.fetchval(waiting), "the request waits for the lock")
         server.child.send_signal(signal.SIGTERM)
-        await server.until_said('"event": "stopping"')
+        await server.until_said('"event":"stopping"')
         assert not asking.done()
         await holding.rollback()
         await connection.close()

@@ -4,6 +4,7 @@ from typing import Literal
 
 import msgspec
 from litestar import Response, get
+from litestar.openapi import ResponseSpec
 
 from purvey.server.kit.database import Database
 from purvey.server.kit.migrations import Migration, NewerSchemaError, check
@@ -50,7 +51,13 @@ async def healthz() -> HealthOut:
     return HealthOut("ok", [])
 
 
-@get("/readyz", tags=["Running"])
+READY = {
+    200: ResponseSpec(HealthOut, description="OK", generate_examples=False),
+    503: ResponseSpec(HealthOut, description="Not ready; `complaints` says why.", generate_examples=False),
+}
+
+
+@get("/readyz", tags=["Running"], responses=READY)
 async def readyz(health: Given[Health]) -> Response[bytes]:
     """Say whether the database answers and its schema fits; 503 if not."""
     complaints = await health.complaints()

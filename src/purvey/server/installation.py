@@ -6,6 +6,7 @@ What is missing or wrong is noticed here, before it does harm, and said in a sen
 import os
 import re
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import asyncpg
 
@@ -34,9 +35,19 @@ async def open_database(url: str, *, connections: int) -> Database:
         return await Database.open(url, connections=connections)
     except (*LOST, TimeoutError, asyncpg.PostgresError, ValueError) as error:
         raise StartError(
-            f"The database cannot be reached: {_reason(error)}. "
+            f"The database{_place(url)} cannot be reached: {_reason(error)}. "
             "Check PURVEY_DATABASE_URL (postgresql://user:password@host:5432/name)."
         ) from None
+
+
+def _place(url: str) -> str:
+    """Return where a URL leads, without its user and password; nothing for one that says it otherwise."""
+    try:
+        parts = urlsplit(url)
+        place = (parts.hostname, parts.port or 5432)
+    except ValueError:
+        return ""
+    return f" at {place[0]}:{place[1]}" if place[0] else ""
 
 
 def _reason(error: BaseException) -> str:
@@ -109,11 +120,25 @@ async def check_secret_key(database: Database, keys: Keyring) -> None:
         keys.seal(_CHECK),
         again=True,
     )
-    sealed = await database.value("SELECT value FROM installation WHERE key = $1", _CHECK)
-    try:
-        keys.open(sealed)
-    except WrongKeyError:
+    if not await opens(database, keys):
         raise SecretKeyError(
             "PURVEY_SECRET_KEY is not the key that this database's secrets were sealed with. Put the old key back; to change it, "
             "give both, the new one first: PURVEY_SECRET_KEY=new,old."
-        ) from None
+        )
+
+
+async def opens(database: Database, keys: Keyring) -> bool:
+    """Return whether `keys` open what this database's secrets were sealed with; any do when none was sealed yet."""
+    sealed = await database.value("SELECT value FROM installation WHERE key = $1", _CHECK)
+    try:
+        if sealed is not None:
+            keys.open(sealed)
+    except WrongKeyError:
+        return False
+    return True
+
+
+async def has_secrets(database: Database) -> bool:
+    """Return whether a key has been used with this database."""
+    found: bool = await database.value("SELECT EXISTS (SELECT FROM installation WHERE key = $1)", _CHECK)
+    return found

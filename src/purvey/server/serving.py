@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import signal
 import socket
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Literal
@@ -15,6 +16,7 @@ from typing import Literal
 import structlog
 from granian.constants import Interfaces
 from granian.server.embed import Server
+from granian.utils.proxies import wrap_asgi_with_proxy_headers
 
 from purvey.server import installation
 from purvey.server.app import App, build
@@ -23,6 +25,7 @@ from purvey.server.kit.clock import MEASURE_EVERY, DatabaseClock
 from purvey.server.kit.directory_lock import DirectoryLock
 from purvey.server.kit.embedded import EmbeddedPostgres, attach
 from purvey.server.kit.problem import Unavailable
+from purvey.server.metrics.exposing import Address, exposed
 from purvey.server.settings import Settings
 
 log = structlog.get_logger()
@@ -32,16 +35,53 @@ WATCH_EVERY = 1.0
 """Seconds between two looks at whether the embedded PostgreSQL still runs."""
 
 
-async def serve(settings: Settings, role: Role = "all", ready: Callable[[str], None] = print) -> None:
-    """Run until SIGTERM or SIGINT. `ready` is called with the base URL once requests are answered."""
+async def serve(
+    settings: Settings,
+    role: Role = "all",
+    ready: Callable[[str], None] = print,
+    *,
+    child: bool = False,
+    metrics_at: Address | None = None,
+) -> None:
+    """Run until SIGTERM or SIGINT. `ready` is called with the base URL once requests are answered, or work is done.
+
+    A `child` shares port and database with others, whom their parent keeps, and stops when its standard input closes.
+    `metrics_at` is where a process answers /metrics that answers nothing else.
+    """
+    stop = until_told()
+    if child:
+        await _stop_with_parent(stop)
+    elif role != "worker":
+        check_port(settings)
+    async with (
+        database_url(settings, "worker" if child else role) as url,
+        _running_app(settings, url) as app,
+        exposed(app.measures, app.watched, metrics_at),
+    ):
+        await _run(app, settings, role, ready, stop)
+
+
+def until_told() -> asyncio.Event:
+    """Return what is set at SIGTERM or SIGINT."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    if role != "worker":
-        _check_port(settings)
-    async with _database_url(settings, role) as url, _running_app(settings, url) as app:
-        await _run(app, settings, role, ready, stop)
+    return stop
+
+
+class _Lifeline(asyncio.Protocol):
+    """Sees the other end of a pipe close."""
+
+    def __init__(self, stop: asyncio.Event) -> None:
+        self._stop = stop
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # asyncio gives it
+        self._stop.set()
+
+
+async def _stop_with_parent(stop: asyncio.Event) -> None:
+    await asyncio.get_running_loop().connect_read_pipe(lambda: _Lifeline(stop), sys.stdin)
 
 
 async def _run(app: App, settings: Settings, role: Role, ready: Callable[[str], None], stop: asyncio.Event) -> None:
@@ -60,6 +100,7 @@ async def _serve_until(
     serving = asyncio.create_task(stop.wait() if role == "worker" else _answer(app, settings, stop))
     if role != "worker":
         await _until_answering(settings, serving)
+    if not serving.done():
         ready(settings.url)
     log.info("serving", url=settings.url, role=role)
     await asyncio.wait({serving, asyncio.create_task(stop.wait())}, return_when=asyncio.FIRST_COMPLETED)
@@ -71,7 +112,8 @@ async def _serve_until(
 
 async def _answer(app: App, settings: Settings, stop: asyncio.Event) -> None:
     """Answer requests until told to stop; then let those under way end."""
-    server = Server(app.web, settings.host, settings.port, interface=Interfaces.ASGI, log_enabled=False, backlog=1024)
+    web = wrap_asgi_with_proxy_headers(app.web, settings.proxies)
+    server = Server(web, settings.host, settings.port, interface=Interfaces.ASGI, log_enabled=False, backlog=1024)
     stopper = asyncio.create_task(_stop_when(stop, server))
     try:
         await server.serve()
@@ -124,7 +166,7 @@ async def _keep_measuring(clock: DatabaseClock) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _database_url(settings: Settings, role: Role) -> AsyncIterator[str]:
+async def database_url(settings: Settings, role: Role) -> AsyncIterator[str]:
     """Give the URL that is set, or run the embedded PostgreSQL for as long as this process lives."""
     if settings.database_url:
         yield settings.database_url
@@ -172,7 +214,7 @@ async def _keep_running(embedded: EmbeddedPostgres) -> None:
                 log.exception("database.not_started")
 
 
-def _check_port(settings: Settings) -> None:
+def check_port(settings: Settings) -> None:
     """Raise StartError when the address is taken; better now than after the database was started."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:

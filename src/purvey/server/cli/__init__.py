@@ -1,8 +1,10 @@
 """The command line: run the server, set it up, see it work."""
 
 from importlib import import_module
+from importlib.util import find_spec
 
 import click
+from click.shell_completion import CompletionItem
 
 from purvey import __version__
 
@@ -13,8 +15,16 @@ COMMANDS = {
     "migrate": ("migrate", "Bring the database's schema up to this version."),
     "accounts": ("accounts", "Manage sellers' accounts."),
     "keys": ("accounts", "Manage API keys."),
+    "doctor": ("doctor", "Check this installation, and say what is wrong and what to do."),
+    "completion": ("completion", "Print what makes a shell complete the commands and options of purvey."),
 }
 """Command -> the module of this package that has it, and its help in one line."""
+
+LIGHT = {"completion"}
+"""Commands that the base package can do alone; the others need the extra `server`."""
+
+NEEDED = ("aiohttp", "asyncpg", "litestar", "granian", "msgspec", "rich")
+"""What the server's commands cannot do without: present when the extra `server` is installed."""
 
 
 class Commands(click.Group):
@@ -24,10 +34,16 @@ class Commands(click.Group):
         """Return the commands' names in the order in which one meets them."""
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  # click gives it
-        """Return the command called `cmd_name`."""
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return the command called `cmd_name`; say what to install when it needs what is not there."""
         if cmd_name not in COMMANDS:
             return None
+        if cmd_name not in LIGHT and any(find_spec(name) is None for name in NEEDED):
+            if ctx.resilient_parsing:
+                return None
+            raise click.ClickException(
+                f"`purvey {cmd_name}` needs the server, which is not installed: pip install 'purvey[server]'"
+            )
         module, _ = COMMANDS[cmd_name]
         found: click.Command = getattr(import_module(f"{__name__}.{module}"), cmd_name)
         return found
@@ -36,6 +52,13 @@ class Commands(click.Group):
         """Write the list of commands without importing any."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Return what may follow, without importing any command."""
+        names = [
+            CompletionItem(name, help=summary) for name, (_, summary) in COMMANDS.items() if name.startswith(incomplete)
+        ]
+        return names + click.Command.shell_complete(self, ctx, incomplete)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -11,12 +11,15 @@ from typing import Any
 from uuid import UUID
 
 import structlog
+from prometheus_client import Counter as Count
+from prometheus_client import Histogram
 
 from purvey.server.jobs import store
 from purvey.server.jobs.model import Job, Kind, Outcome, Recorded, Result, RetryAt
 from purvey.server.jobs.recording import insist
 from purvey.server.jobs.rules import after_fault, handed_back, result_of
 from purvey.server.jobs.wake import Wake
+from purvey.server.kit import metrics
 from purvey.server.kit.batching import Batcher
 from purvey.server.kit.problem import Unavailable
 from purvey.server.kit.tools import Tools
@@ -37,6 +40,15 @@ STOP_WITHIN = 35.0
 """Seconds that `stop` lets what runs finish: longer than the longest run."""
 LONGEST_PAUSE = 10.0
 """Seconds between two tries while the database is away; the first ones come sooner."""
+
+JOBS = Count("purvey_jobs", "Jobs run, by kind and what came of them.", ["kind", "outcome"], registry=metrics.REGISTRY)
+JOB_SECONDS = Histogram(
+    "purvey_job_seconds",
+    "How long jobs took to run, by kind.",
+    ["kind"],
+    buckets=(0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60),
+    registry=metrics.REGISTRY,
+)
 
 
 class Worker:
@@ -167,6 +179,9 @@ class Worker:
                 said = "lease lost"
         finally:
             self._let_go(job)
+            seconds = perf_counter() - started
+            JOBS.labels(job.kind, said.replace(" ", "_")).inc()
+            JOB_SECONDS.labels(job.kind).observe(seconds)
             log.info(
                 "job",
                 kind=job.kind,
@@ -175,7 +190,7 @@ class Worker:
                 attempt=job.attempt,
                 lane=job.lane_id,
                 outcome=said,
-                duration_ms=round((perf_counter() - started) * 1000, 1),
+                duration_ms=round(seconds * 1000, 1),
             )
 
     async def _attempt(self, kind: Kind[Any], job: Job, loaded: object) -> tuple[Result | None, str]:

@@ -8,6 +8,7 @@ import structlog
 from purvey.server.jobs.model import Job, Outcome, Recorded
 from purvey.server.jobs.model import Result as Ended
 from purvey.server.jobs.recording import insist
+from purvey.server.kit import metrics
 from purvey.server.kit.tools import Tools
 from purvey.server.mail import store
 from purvey.server.mail.model import Answer, Message, Never, Result
@@ -54,6 +55,8 @@ class SendMail:
 
 
 def _tell(message: Message, result: Result, *, held: bool) -> None:
+    status = result.status if held else "lease_lost"
+    metrics.ATTEMPTS.labels("mail", status).inc()
     write = log.warning if result.status == "given_up" else log.info
     write(
         "mail.attempt",
@@ -61,6 +64,6 @@ def _tell(message: Message, result: Result, *, held: bool) -> None:
         order_id=message.order_id,
         template=message.template,
         attempt=result.attempts,
-        status=result.status if held else "lease_lost",
+        status=status,
         error=result.error,
     )

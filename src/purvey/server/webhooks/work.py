@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from purvey import __version__
 from purvey.server.jobs.model import Job, Recorded
 from purvey.server.jobs.recording import insist
+from purvey.server.kit import metrics
 from purvey.server.kit.batching import Batcher
 from purvey.server.kit.safe_http import Answer, Failure, SafeHttp
 from purvey.server.kit.tools import Tools
@@ -152,8 +153,10 @@ def _status_after(decided: Decided) -> DeliveryStatus:
 
 
 def _tell(job: Job, decided: Decided, *, held: bool) -> None:
-    """Log the attempt in one line."""
+    """Count the attempt, and log it in one line."""
     due, outcome = decided.sent.prepared.due, decided.sent.outcome
+    status = _status_after(decided).value
+    metrics.ATTEMPTS.labels("webhook", status if held else "lease_lost").inc()
     log.info(
         "webhook.attempt",
         account=due.account_id,
@@ -164,7 +167,7 @@ def _tell(job: Job, decided: Decided, *, held: bool) -> None:
         attempt=job.attempt,
         answer=outcome.status if isinstance(outcome, Answer) else None,
         stage=None if isinstance(outcome, Answer) else outcome.stage,
-        status=_status_after(decided).value,
+        status=status,
         recorded=held,
         duration_ms=outcome.duration_ms,
     )
