@@ -6,7 +6,7 @@ UV := $(shell command -v uv 2>/dev/null || echo $(TOOL)/bin/uv)
 RUN := $(UV) run --locked --all-extras
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test test-browser check format bench docs clean
+.PHONY: help setup demo serve test test-browser test-long screenshots check format bench docs clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -33,6 +33,17 @@ test: setup ## run the tests
 
 test-browser: setup ## run the browser tests; they need Chromium at /usr/bin/chromium
 	@$(RUN) pytest tests/browser
+
+SHOTS ?= /tmp/purvey-screenshots
+
+screenshots: setup ## photograph every page and mail into SHOTS (/tmp/purvey-screenshots); needs Chromium too
+	@PYTHONPATH=tests $(RUN) python -m browser.screenshots $(SHOTS)
+
+test-package: setup ## build the package, install it elsewhere, and use it
+	@$(RUN) pytest tests/package
+
+test-long: setup ## random deaths and random requests, PURVEY_TEST_SCALE x 10 minutes each (1.0); PURVEY_TEST_SEED repeats a run
+	@$(RUN) pytest tests/long -v
 
 check: setup ## format, lint, types, imports
 	@$(RUN) ruff format --check

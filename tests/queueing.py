@@ -9,23 +9,16 @@ from typing import Any
 
 from structlog.testing import capture_logs
 
-from fakes import START, FakeClock
+from fakes import START
 from purvey.server.jobs import store
 from purvey.server.jobs.model import Job, Kind, Result
 from purvey.server.jobs.wake import Wake
 from purvey.server.jobs.worker import Worker
-from purvey.server.kit.crypto import Keyring
 from purvey.server.kit.database import Connection, Database
-from purvey.server.kit.ids import Ids
 from purvey.server.kit.tools import Tools
 
 PATIENCE = 20.0
 """Real seconds after which a test that waits for a signal is taken to have failed."""
-
-
-def make_tools(database: Database, clock: FakeClock) -> Tools:
-    """Return tools on a real database, with a fake clock."""
-    return Tools(database, clock, Ids(), Keyring(["k" * 32]), "http://127.0.0.1:8000", private_urls=True)
 
 
 async def make_lane(database: Database, lane: str, *, max_in_flight: int = 100, rate: float | None = None) -> None:

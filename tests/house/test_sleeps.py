@@ -6,8 +6,7 @@ from house.sources import ROOT, modules, shown, tree
 
 SLEEPERS = {"asyncio.sleep", "time.sleep", "sleep"}
 ALLOWED = {
-    "tests/crash/test_every_step.py": "waits for what another process does, which has no signal to give",
-    "tests/running.py": "the same, in one place for all tests with processes of their own",
+    "tests/running.py": "waits for what other processes do, which have no signal to give; in one place for all tests",
 }
 """File -> why it must sleep for real. Giving way, `asyncio.sleep(0)`, is no sleep and is allowed everywhere."""
 

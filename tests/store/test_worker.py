@@ -9,6 +9,7 @@ import asyncpg
 import pytest
 
 from fakes import START, FakeClock
+from makers import make_tools
 from purvey.server.jobs.model import Done, Job, Outcome, RetryAt
 from purvey.server.jobs.recording import insist
 from purvey.server.jobs.wake import Wake
@@ -16,7 +17,7 @@ from purvey.server.jobs.worker import Worker
 from purvey.server.kit.database import Database
 from purvey.server.kit.problem import Unavailable
 from purvey.server.kit.tools import Tools
-from queueing import PATIENCE, claim, lane_of, make_lane, make_tools, next_of, push, working
+from queueing import PATIENCE, claim, lane_of, make_lane, next_of, push, working
 
 Act = Callable[[Job], Awaitable[Outcome]]
 

@@ -13,6 +13,7 @@ import pytest
 from aiohttp import web
 
 from fakes import START, FakeClock
+from makers import make_tools
 from purvey.server.accounts import actions as accounts
 from purvey.server.jobs.wake import Wake
 from purvey.server.jobs.worker import Worker
@@ -22,7 +23,7 @@ from purvey.server.kit.tools import Tools
 from purvey.server.kit.web import make_app
 from purvey.server.webhooks import api
 from purvey.server.webhooks.work import Deliver
-from queueing import PATIENCE, make_tools, working
+from queueing import PATIENCE, working
 from served import reserved_port, served
 from telling import SECRET, Received, Receiver, append, attempts, deliveries, receiving, set_callback, statuses
 

@@ -1,0 +1,544 @@
+"""The register of acts: each action that writes is named by one of them at least, and killed at each of its steps.
+
+To register a new action, add an act that does it. Its steps are found by themselves. An act whose request carries an
+Idempotency-Key is one whose `deed` sends the header: trying again is then the same request (see `asks`).
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from crash import scenes
+from crash.act import Act, Telling, asks, in_turn, unless_known
+from crash.scenes import BUYER, TEXT, URL, draft, generated, on_sale, static
+from crash.stage import Scene
+from purvey.server.webhooks.rules import SCHEDULE
+
+NOTICE = ("payments.inbox.Inbox.receive", "payments.inbox.Inbox.hand_on", "fulfillment.actions.Fulfillment.paid")
+CARD = {"card": "4242424242424242"}
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+WITH_KEY = {"Idempotency-Key": "the same, however often it is sent"}
+GOODS = {"type": "text", "value": "made for you"}
+OTHER = {"deliverables": [{"type": "url", "value": "https://example.com/other"}]}
+
+
+async def create_account(scene: Scene) -> None:
+    """Make an account, as the command line does. Who asks again finds that the address is taken, if it had been made."""
+    scene.names["email"] = scene.names.get("email") or f"other-{scene.account.email}"
+    await scene.do("accounts.actions.create_account", scene.names["email"], "Another Shop")
+
+
+async def create_key(scene: Scene) -> None:
+    """Make a key; one that was made but never shown is revoked first."""
+    lost = await scene.tools.database.rows(
+        "SELECT id FROM api_keys WHERE account_id = $1 AND name = 'agent' AND revoked_at IS NULL", scene.account.id
+    )
+    for key in lost:
+        await scene.do("accounts.actions.revoke_key", scene.account.id, key["id"])
+    await scene.do("accounts.actions.create_key", scene.account.id, "agent")
+
+
+async def revoke_key(scene: Scene) -> None:
+    """Revoke the seller's only key."""
+    key_id = await scene.sql("SELECT id FROM api_keys WHERE account_id = $1", scene.account.id)
+    await scene.do("accounts.actions.revoke_key", scene.account.id, key_id)
+
+
+async def key_opens_nothing(scene: Scene) -> None:
+    """The revoked key is refused."""
+    await scene.ask("GET", "/v1/account", (401,))
+
+
+async def create_listing(scene: Scene) -> None:
+    """Make a listing, unless there is one: somebody who got no answer looks first."""
+    found = await scene.ask("GET", "/v1/listings")
+    if found is None or found.json["data"]:
+        return
+    body = {"name": "Kit", "price": 900, "deliverables": [GOODS], "agent_callback_url": scene.stage.outside.hook_url}
+    await scene.ask("POST", "/v1/listings", (201,), json=body)
+
+
+async def change_listing(scene: Scene) -> None:
+    """Change the price, the content, and where the webhooks go."""
+    body = {"price": 1200, "agent_callback_url": f"{scene.stage.outside.hook_url}?new", **OTHER}
+    await scene.ask("PATCH", "/v1/listings/{listing}", json=body)
+
+
+async def add_deliverable(scene: Scene) -> None:
+    """Add a second deliverable, unless it is there."""
+    found = await scene.ask("GET", "/v1/listings/{listing}")
+    if found is not None and len(found.json["deliverables"]) == 1:
+        await scene.ask("POST", "/v1/listings/{listing}/deliverables", (201,), json=GOODS)
+
+
+async def rotate(scene: Scene) -> None:
+    """Rotate the secret that signs webhooks, and keep what was shown."""
+    reply = await scene.ask("POST", "/v1/listings/{listing}/rotate-secret", json={"overlap_seconds": 60})
+    if reply is not None:
+        scene.names["secret"] = reply.json["signing_secret"]
+
+
+async def secret_signs(scene: Scene) -> None:
+    """The secret that was shown last is the one that signs."""
+    sealed = await scene.sql("SELECT secret FROM endpoints WHERE account_id = $1", scene.account.id)
+    assert scene.tools.keyring.open(sealed) == scene.names["secret"]
+
+
+async def checks_out(scene: Scene, headers: Mapping[str, str] = NO_HEADERS) -> None:
+    """Start a checkout, as a program does."""
+    body = {"listing_id": scene.names["listing"], "buyer_email": BUYER}
+    await scene.ask("POST", "/v1/checkouts", (201,), json=body, key=None, headers=headers)
+
+
+async def checks_out_with_a_key(scene: Scene) -> None:
+    """Start a checkout, as a program does that may have to ask again."""
+    await checks_out(scene, headers=WITH_KEY)
+
+
+order_on_the_page = asks("POST", "/l/{listing}/checkout", 303, data={"buyer_email": BUYER}, key=None)
+
+
+async def notify(scene: Scene) -> None:
+    """Report the payment, as the provider does until it is thanked."""
+    headers, body = scenes.sandbox_of(scene).report(await scenes.payment_of(scene))
+    await scene.ask("POST", "/payments/sandbox/notices", key=None, headers=headers, data=body)
+
+
+async def notify_in_vain(scene: Scene) -> None:
+    """Report the payment at a moment at which no grant can be made."""
+    await scene.tools.database.write("ALTER TABLE grants RENAME TO grants_away")
+    try:
+        await notify(scene)
+    finally:
+        await scene.tools.database.write("ALTER TABLE grants_away RENAME TO grants")
+
+
+async def same_answers(scene: Scene) -> None:
+    """Whoever asked twice with one key got one answer, byte for byte."""
+    assert len({reply.body for reply in scene.replies}) == 1
+
+
+deliver = asks("POST", "/v1/orders/{order}/deliver", json=GOODS)
+
+
+async def deliver_what_was_ordered(scene: Scene) -> None:
+    """Deliver each order heard of, as an agent does; one whose delivery was not answered is tried again."""
+    scene.webhooks()
+    delivered = {reply.json["id"] for reply in scene.replies if b'"object":"order"' in reply.body}
+    for event in [*scene.heard]:
+        if event["type"] == "order.paid" and event["order_id"] not in delivered:
+            await scene.ask("POST", f"/v1/orders/{event['order_id']}/deliver", json=GOODS)
+            delivered.add(event["order_id"])
+
+
+async def buy(scene: Scene) -> None:
+    """Buy, as far as the server is there: start a checkout, pay it, and come back."""
+    if "checkout" not in scene.names:
+        await checks_out(scene)
+    if scene.replies:
+        scene.names["checkout"] = scene.replies[0].json["id"]
+    if "checkout" in scene.names and await scene.ask("POST", "/sandbox/checkouts/{checkout}/pay", json=CARD, key=None):
+        await scene.ask("GET", "/checkout/{checkout}/return", (303,), key=None)
+
+
+async def open_link(scene: Scene) -> None:
+    """Open the link once."""
+    await scene.ask("GET", "{link}", (302,), key=None)
+
+
+async def openings_are_counted(scene: Scene) -> None:
+    """What was opened is counted once; an opening whose answer was lost may be counted or not."""
+    counted = await scene.sql("SELECT downloads FROM grants WHERE account_id = $1", scene.account.id)
+    assert len(scene.replies) <= counted <= len(scene.replies) + scene.lost
+
+
+def answering(*statuses: int) -> Telling:
+    """Have the receiver of webhooks answer so."""
+
+    async def answer(scene: Scene) -> None:
+        scene.stage.outside.answers[:] = statuses
+
+    return answer
+
+
+def refusing(*replies: str) -> Telling:
+    """Have the mail server refuse so."""
+
+    async def refuse(scene: Scene) -> None:
+        scene.stage.outside.refusals[:] = replies
+
+    return refuse
+
+
+async def disable_beside_a_dead_worker(scene: Scene) -> None:
+    """Disable the endpoint while the delivery is in the hands of a worker, which dies."""
+    await scenes.claimed_by_a_dead_worker(scene)
+    await scene.tools.database.write(
+        "SELECT webhooks_disable($1, $2, 'by_seller', NULL, $3)",
+        scene.account.id,
+        scene.names["endpoint"],
+        scene.tools.clock.now(),
+    )
+
+
+def one(sql: str) -> str:
+    """Return the check that this query about the account counts one."""
+    return f"SELECT count(*) = 1 FROM {sql}"
+
+
+BUY_GENERATED = in_turn(generated, scenes.checkout, scenes.paid)
+BUY_STATIC = in_turn(static, scenes.checkout, scenes.paid)
+ONE_ORDER = {"one order": one("orders WHERE account_id = $1")}
+FULFILLED = {"one order, fulfilled": one("orders WHERE account_id = $1 AND status = 'fulfilled'")}
+ONE_LISTING = {"one listing": one("listings WHERE account_id = $1")}
+MAILED = {"one mail, sent": "SELECT count(*) = 1 AND bool_and(status = 'sent') FROM messages WHERE account_id = $1"}
+
+ACCOUNTS = [
+    Act(
+        "an account is made",
+        ("accounts.actions.create_account",),
+        create_account,
+        known=lambda scene: scene.holds(one("accounts WHERE email = $1"), scene.names["email"]),
+    ),
+    Act(
+        "a key is made",
+        ("accounts.actions.create_key",),
+        create_key,
+        checks={"one live key": one("api_keys WHERE account_id = $1 AND name = 'agent' AND revoked_at IS NULL")},
+    ),
+    Act("a key is revoked", ("accounts.actions.revoke_key",), revoke_key, known=key_opens_nothing),
+]
+
+LISTINGS = [
+    Act(
+        "a listing is made",
+        ("listings.actions.create",),
+        create_listing,
+        checks=ONE_LISTING
+        | {
+            "one content": one("deliverables WHERE account_id = $1"),
+            "one endpoint": one("endpoints WHERE account_id = $1"),
+        },
+    ),
+    Act(
+        "a listing is changed",
+        ("listings.actions.change",),
+        change_listing,
+        draft(TEXT, callback=True),
+        checks=ONE_LISTING
+        | {
+            "it is changed": "SELECT price = 1200 AND agent_callback_url LIKE '%?new' FROM listings WHERE account_id = $1"
+        },
+    ),
+    Act(
+        "a listing is published",
+        ("listings.actions.publish",),
+        asks("POST", "/v1/listings/{listing}/publish"),
+        draft(TEXT),
+        checks={"it is, once": one("listings WHERE account_id = $1 AND status = 'published' AND version = 2")},
+    ),
+    Act(
+        "a listing is unpublished",
+        ("listings.actions.unpublish",),
+        asks("POST", "/v1/listings/{listing}/unpublish"),
+        static,
+        checks={"it is, once": one("listings WHERE account_id = $1 AND status = 'draft' AND version = 3")},
+    ),
+    Act(
+        "a listing is archived",
+        ("listings.actions.archive",),
+        asks("POST", "/v1/listings/{listing}/archive"),
+        static,
+        checks={"it is, once": one("listings WHERE account_id = $1 AND status = 'archived' AND version = 3")},
+    ),
+    Act(
+        "a listing is deleted",
+        ("listings.actions.delete",),
+        asks("DELETE", "/v1/listings/{listing}", 204, 404),
+        draft(TEXT, callback=True),
+        checks={
+            "it is gone": "SELECT count(*) = 0 FROM listings WHERE account_id = $1",
+            "so is its callback": one("endpoints WHERE account_id = $1 AND disabled_reason = 'removed'"),
+        },
+    ),
+    Act(
+        "the content of a listing is set",
+        ("listings.actions.set_deliverables",),
+        asks("PUT", "/v1/listings/{listing}/deliverables", json=OTHER),
+        draft(TEXT),
+        checks={"there is one": "SELECT cardinality(deliverables) = 1 FROM listings WHERE account_id = $1"},
+    ),
+    Act(
+        "content is added to a listing",
+        ("listings.actions.add_deliverable",),
+        add_deliverable,
+        draft(TEXT),
+        checks={"there are two": "SELECT cardinality(deliverables) = 2 FROM listings WHERE account_id = $1"},
+    ),
+    Act(
+        "content is removed from a listing",
+        ("listings.actions.remove_deliverables",),
+        asks("DELETE", "/v1/listings/{listing}/deliverables/{deliverable}", 204, 404),
+        draft(TEXT, URL),
+        checks={"one is left": "SELECT cardinality(deliverables) = 1 FROM listings WHERE account_id = $1"},
+    ),
+    Act(
+        "a secret is rotated",
+        ("listings.actions.rotate_secret",),
+        rotate,
+        draft(callback=True, content_type="generated"),
+        again=unless_known(rotate),
+        known=secret_signs,
+    ),
+]
+
+CHECKOUTS = [
+    Act(
+        "a checkout is started",
+        ("checkout.actions.begin",),
+        checks_out,
+        static,
+        again=unless_known(checks_out),
+        checks={
+            "nobody paid": "SELECT count(*) BETWEEN 1 AND 2 AND bool_and(status = 'open') FROM checkouts WHERE account_id = $1"
+        },
+    ),
+    Act(
+        "something free is taken",
+        (
+            "checkout.actions.begin",
+            "checkout.actions.settled",
+            "checkout.actions.confirm_free",
+            "payments.inbox.Inbox.confirm",
+            "fulfillment.actions.Fulfillment.paid",
+        ),
+        checks_out,
+        on_sale(TEXT, price=0),
+        again=unless_known(checks_out),
+        checks={
+            "each checkout made one order": """
+                SELECT count(*) BETWEEN 1 AND 2 AND bool_and(status = 'paid') FROM checkouts WHERE account_id = $1"""
+        },
+        parts=2,
+    ),
+    Act(
+        "something free is taken on the product page",
+        ("checkout.actions.start", "checkout.actions.begin", "checkout.actions.settled"),
+        order_on_the_page,
+        on_sale(TEXT, price=0),
+        again=unless_known(order_on_the_page),
+        checks={
+            "each checkout made one order": """
+                SELECT count(*) BETWEEN 1 AND 2 AND bool_and(status = 'paid') FROM checkouts WHERE account_id = $1"""
+        },
+        parts=2,
+    ),
+    Act(
+        "something free is made sure of",
+        ("checkout.work.ConfirmFree.run", "checkout.actions.confirm_free", "payments.inbox.Inbox.confirm"),
+        scene=in_turn(on_sale(TEXT, price=0), scenes.free_checkout),
+        checks=FULFILLED,
+    ),
+    Act(
+        "a buyer comes back before the notice",
+        ("checkout.actions.come_back", "payments.inbox.Inbox.confirm", "fulfillment.actions.Fulfillment.paid"),
+        asks("GET", "/checkout/{checkout}/return", 303, key=None),
+        in_turn(static, scenes.checkout, scenes.booked),
+        checks=FULFILLED | MAILED,
+        parts=2,
+    ),
+]
+
+PAYMENTS = [
+    Act(
+        "a checkout is paid in the sandbox",
+        ("payments.sandbox.provider.Sandbox.pay", "payments.work.ReportSandboxPayment.run", *NOTICE),
+        asks("POST", "/sandbox/checkouts/{checkout}/pay", json=CARD, key=None),
+        in_turn(static, scenes.checkout),
+        checks=FULFILLED
+        | MAILED
+        | {"paid once": one("sandbox_payments JOIN checkouts c ON c.id = checkout_id AND account_id = $1")},
+        parts=2,
+    ),
+    Act(
+        "a provider reports a payment",
+        NOTICE,
+        notify,
+        in_turn(static, scenes.checkout),
+        checks=FULFILLED | MAILED,
+    ),
+    Act(
+        "a notice that cannot be handed on is kept",
+        ("payments.inbox.Inbox.receive", "payments.inbox.Inbox.hand_on"),
+        notify_in_vain,
+        in_turn(static, scenes.checkout),
+        again=notify,
+        checks=FULFILLED | MAILED,
+        parts=2,
+    ),
+    Act(
+        "a kept notice is handed on",
+        ("payments.work.HandOnNotice.run", "payments.inbox.Inbox.hand_on", "fulfillment.actions.Fulfillment.paid"),
+        scene=in_turn(static, scenes.checkout, scenes.kept),
+        checks=FULFILLED | MAILED,
+    ),
+]
+
+FULFILLMENT = [
+    Act(
+        "an order is delivered, twice with the same content",
+        ("fulfillment.actions.Fulfillment.deliver",),
+        in_turn(deliver, deliver),
+        BUY_GENERATED,
+        checks=FULFILLED,
+        parts=2,
+    ),
+    Act(
+        "an agent delivers what it hears of",
+        (
+            "payments.sandbox.provider.Sandbox.pay",
+            "payments.work.ReportSandboxPayment.run",
+            "checkout.actions.begin",
+            "checkout.actions.come_back",
+            *NOTICE,
+            "fulfillment.actions.Fulfillment.deliver",
+            "webhooks.work.Deliver.run",
+            "mail.work.SendMail.run",
+        ),
+        buy,
+        generated,
+        hear=deliver_what_was_ordered,
+        checks=FULFILLED
+        | {
+            "two webhooks": "SELECT count(*) = 2 AND bool_and(status = 'delivered') FROM deliveries WHERE account_id = $1",
+            "two mails": "SELECT count(*) = 2 AND bool_and(status = 'sent') FROM messages WHERE account_id = $1",
+        },
+        parts=4,
+    ),
+]
+
+WEBHOOKS = [
+    Act(
+        "a webhook is delivered",
+        ("webhooks.work.Deliver.run",),
+        scene=BUY_GENERATED,
+        checks={"it is": one("deliveries WHERE account_id = $1 AND status = 'delivered'")},
+    ),
+    Act(
+        "a webhook fails and is tried again",
+        ("webhooks.work.Deliver.run",),
+        scene=in_turn(BUY_GENERATED, answering(500, 302)),
+        checks={
+            "it arrives in the end": one("deliveries WHERE account_id = $1 AND status = 'delivered' AND attempts >= 2")
+        },
+        parts=2,
+    ),
+    Act(
+        "a webhook is given up",
+        ("webhooks.work.Deliver.run",),
+        scene=in_turn(BUY_GENERATED, answering(*[500] * 2 * len(SCHEDULE))),
+        checks={"it is": one("deliveries WHERE account_id = $1 AND status = 'given_up' AND attempts = 7")},
+        parts=4,
+    ),
+    Act(
+        "a receiver is gone for good",
+        ("webhooks.work.Deliver.run",),
+        scene=in_turn(BUY_GENERATED, answering(*[410] * 4)),
+        checks={
+            "its endpoint is disabled": one("endpoints WHERE account_id = $1 AND disabled_reason = 'gone'"),
+            "its delivery is parked": one("deliveries WHERE account_id = $1 AND status = 'parked'"),
+        },
+    ),
+    Act(
+        "a delivery of a disabled endpoint is parked",
+        ("webhooks.work.Deliver.run",),
+        scene=in_turn(BUY_GENERATED, disable_beside_a_dead_worker),
+        checks={
+            "it is, without an attempt": one("deliveries WHERE account_id = $1 AND status = 'parked' AND attempts = 0")
+        },
+    ),
+]
+
+MAIL = [
+    Act("a mail is sent", ("mail.work.SendMail.run",), scene=BUY_STATIC, checks=MAILED),
+    Act(
+        "a mail server fails for a while",
+        ("mail.work.SendMail.run",),
+        scene=in_turn(BUY_STATIC, refusing("451 4.3.0 come again", "421 4.3.2 come again")),
+        checks=MAILED,
+        parts=2,
+    ),
+    Act(
+        "a mail is given up",
+        ("mail.work.SendMail.run",),
+        scene=in_turn(BUY_STATIC, refusing(*["451 4.3.0 come again"] * 20)),
+        checks={"it is": one("messages WHERE account_id = $1 AND status = 'given_up' AND attempts = 8")},
+        parts=4,
+    ),
+]
+
+ACCESS = [
+    Act(
+        "a link is opened",
+        ("access.actions.open_link",),
+        open_link,
+        in_turn(on_sale(URL), scenes.checkout, scenes.paid, scenes.link),
+        known=openings_are_counted,
+    ),
+]
+
+JOBS = [
+    Act(
+        "the jobs of a dead worker are done by another",
+        ("jobs.store.rescue", "jobs.store.claim", "mail.work.SendMail.run"),
+        scene=in_turn(BUY_STATIC, scenes.claimed_by_a_dead_worker),
+        checks=MAILED,
+    ),
+]
+
+# Requests with an Idempotency-Key: asked again, they have one effect, and the first answer.
+KEYED = [
+    Act(
+        "a listing is made with a key",
+        ("listings.actions.create",),
+        asks(
+            "POST", "/v1/listings", 201, json={"name": "Kit", "price": 900, "deliverables": [GOODS]}, headers=WITH_KEY
+        ),
+        checks=ONE_LISTING | {"one content": one("deliverables WHERE account_id = $1")},
+        known=same_answers,
+    ),
+    Act(
+        "content is added with a key",
+        ("listings.actions.add_deliverable",),
+        asks("POST", "/v1/listings/{listing}/deliverables", 201, json=GOODS, headers=WITH_KEY),
+        draft(TEXT),
+        checks={"there are two": "SELECT cardinality(deliverables) = 2 FROM listings WHERE account_id = $1"},
+        known=same_answers,
+    ),
+    Act(
+        "a secret is rotated with a key",
+        ("listings.actions.rotate_secret",),
+        asks("POST", "/v1/listings/{listing}/rotate-secret", headers=WITH_KEY),
+        draft(callback=True, content_type="generated"),
+        checks={"once": one("listings WHERE account_id = $1 AND version = 2")},
+        known=same_answers,
+    ),
+    Act(
+        "something free is taken with a key",
+        ("checkout.actions.begin", "checkout.actions.settled"),
+        checks_out_with_a_key,
+        on_sale(TEXT, price=0),
+        checks=FULFILLED | {"one checkout": one("checkouts WHERE account_id = $1")},
+        parts=2,
+    ),
+    Act(
+        "an order is delivered with a key",
+        ("fulfillment.actions.Fulfillment.deliver",),
+        asks("POST", "/v1/orders/{order}/deliver", json=GOODS, headers=WITH_KEY),
+        BUY_GENERATED,
+        checks=FULFILLED,
+        known=same_answers,
+        parts=2,
+    ),
+]
+
+ACTS = [*ACCOUNTS, *LISTINGS, *CHECKOUTS, *PAYMENTS, *FULFILLMENT, *WEBHOOKS, *MAIL, *ACCESS, *JOBS, *KEYED]

@@ -1,0 +1,131 @@
+"""What must hold when all that was begun has come to its end, whatever died meanwhile: each check is a query that says true."""
+
+from collections.abc import Mapping
+
+from purvey.server.kit.database import Database
+
+Checks = Mapping[str, str]
+
+INVARIANTS: Checks = {
+    # R1: paid means fulfilled exactly once.
+    "every payment has its order": """
+        SELECT NOT EXISTS (
+            SELECT FROM sandbox_payments paid
+            LEFT JOIN orders
+                ON payment_provider = 'sandbox' AND payment_reference = reference AND orders.checkout_id = paid.checkout_id
+            WHERE orders.id IS NULL)""",
+    "no order without its payment": """
+        SELECT NOT EXISTS (
+            SELECT FROM orders WHERE CASE payment_provider
+                WHEN 'free' THEN amount <> 0
+                ELSE NOT EXISTS (SELECT FROM sandbox_payments WHERE reference = payment_reference)
+                    AND NOT EXISTS (SELECT FROM notices WHERE payment->>'reference' = payment_reference) END)""",
+    "every notice is settled": "SELECT NOT EXISTS (SELECT FROM notices WHERE outcome IS NULL)",
+    "checkouts and orders name each other": """
+        SELECT NOT EXISTS (
+            SELECT FROM orders FULL JOIN (SELECT id, order_id FROM checkouts WHERE status = 'paid') paid
+            ON paid.order_id = orders.id AND paid.id = orders.checkout_id WHERE orders.id IS NULL OR paid.id IS NULL)""",
+    "every order is as far as its kind goes by itself": """
+        SELECT NOT EXISTS (
+            SELECT FROM orders WHERE status <> ALL (CASE content_type
+                WHEN 'static' THEN ARRAY['fulfilled'] WHEN 'webhook' THEN ARRAY['handed_off']
+                ELSE ARRAY['processing', 'fulfilled'] END))""",
+    "a fulfilled order has one grant, and no other has any": """
+        SELECT NOT EXISTS (
+            SELECT FROM orders WHERE (SELECT count(*) FROM grants WHERE order_id = orders.id) <> (status = 'fulfilled')::int)""",
+    "an order's content is there, and belongs to no other": """
+        SELECT NOT EXISTS (
+            SELECT FROM orders CROSS JOIN unnest(orders.deliverables) held (id)
+            LEFT JOIN deliverables content ON content.account_id = orders.account_id AND content.id = held.id
+            WHERE content.id IS NULL OR content.order_id <> orders.id)""",
+    "a fulfilled order has content": """
+        SELECT NOT EXISTS (SELECT FROM orders WHERE (cardinality(deliverables) > 0) <> (status = 'fulfilled'))""",
+    "no content was made for an order that does not hold it": """
+        SELECT NOT EXISTS (
+            SELECT FROM deliverables content
+            LEFT JOIN orders ON orders.account_id = content.account_id AND orders.id = content.order_id
+            WHERE content.order_id IS NOT NULL AND (orders.id IS NULL OR content.id <> ALL (orders.deliverables)))""",
+    "the buyer gets each mail once": """
+        SELECT NOT EXISTS (
+            SELECT FROM orders WHERE ARRAY (SELECT template FROM messages WHERE order_id = orders.id ORDER BY template) <>
+                array_remove(ARRAY[CASE WHEN content_type = 'generated' THEN 'confirmation' END,
+                                   CASE WHEN status = 'fulfilled' THEN 'ready' END], NULL))""",
+    # R2: no change without its event or its history, and none of them twice.
+    "each order has its events, each once": """
+        SELECT NOT EXISTS (
+            SELECT FROM orders WHERE ARRAY (SELECT type FROM events WHERE order_id = orders.id ORDER BY sequence) <>
+                array_remove(ARRAY['order.paid', CASE WHEN status = 'fulfilled' THEN 'order.fulfilled' END], NULL))""",
+    "no event without its order": """
+        SELECT NOT EXISTS (
+            SELECT FROM events LEFT JOIN orders ON orders.account_id = events.account_id AND orders.id = events.order_id
+            WHERE orders.id IS NULL)""",
+    "an event tells the state that it is about": """
+        SELECT NOT EXISTS (
+            SELECT FROM events WHERE type <> 'order.' || (body::json->'data'->>'status') OR order_id <> body::json->'data'->>'id'
+                OR id <> body::json->>'id' OR sequence <> (body::json->>'sequence')::bigint)""",
+    "each version of an order is in its history": """
+        SELECT NOT EXISTS (
+            SELECT FROM orders LEFT JOIN LATERAL (
+                SELECT array_agg(version ORDER BY version) AS versions, (array_agg(to_status ORDER BY version DESC))[1] AS last
+                FROM order_history WHERE order_id = orders.id
+            ) told ON true
+            WHERE (told.versions, told.last)
+                IS DISTINCT FROM (ARRAY (SELECT generate_series(1, orders.version)), orders.status))""",
+    "each entry of a history goes on from the one before": """
+        SELECT NOT EXISTS (
+            SELECT FROM (
+                SELECT from_status, lag(to_status) OVER (PARTITION BY order_id ORDER BY version) AS before FROM order_history
+            ) entry
+            WHERE from_status IS DISTINCT FROM before)""",
+    # R3: each event ends delivered, parked or given up, for every endpoint that wanted it.
+    "every endpoint is told of every event that it wants": """
+        SELECT NOT EXISTS (
+            SELECT FROM events JOIN endpoints
+                ON endpoints.account_id = events.account_id AND endpoints.created_at <= events.created_at
+                AND (endpoints.listing_id IS NULL OR endpoints.listing_id = events.listing_id)
+                AND (cardinality(endpoints.events) = 0 OR events.type = ANY (endpoints.events))
+            WHERE (SELECT count(*) FROM deliveries
+                   WHERE deliveries.event_id = events.id AND deliveries.endpoint_id = endpoints.id AND generation = 1) <> 1)""",
+    "no delivery waits": "SELECT NOT EXISTS (SELECT FROM deliveries WHERE status = 'waiting')",
+    "each attempt is counted": """
+        SELECT NOT EXISTS (
+            SELECT FROM deliveries
+            WHERE ARRAY (SELECT number FROM attempts WHERE delivery_id = deliveries.id ORDER BY number)
+                <> ARRAY (SELECT generate_series(1, deliveries.attempts)))""",
+    "no mail waits": "SELECT NOT EXISTS (SELECT FROM messages WHERE status = 'waiting')",
+    # R4: no cursor skips an event.
+    "the sequence is dense": """
+        SELECT NOT EXISTS (
+            SELECT FROM event_streams FULL JOIN (
+                SELECT account_id, min(sequence) AS first, max(sequence) AS last, count(*) AS n FROM events GROUP BY account_id
+            ) told USING (account_id)
+            WHERE (1, last_sequence, last_sequence) IS DISTINCT FROM (first, last, n))""",
+    # Nothing is left behind, and nothing is half made.
+    "no job is left": "SELECT NOT EXISTS (SELECT FROM jobs)",
+    "nothing is in flight": "SELECT NOT EXISTS (SELECT FROM lanes WHERE in_flight <> 0)",
+    "each download is counted": """
+        SELECT NOT EXISTS (
+            SELECT FROM grants WHERE downloads <> (SELECT count(*) FROM downloads WHERE grant_id = grants.id))""",
+    "every account has a key": """
+        SELECT NOT EXISTS (SELECT FROM accounts WHERE NOT EXISTS (SELECT FROM api_keys WHERE account_id = accounts.id))""",
+    "a listing's content is there": """
+        SELECT NOT EXISTS (
+            SELECT FROM listings CROSS JOIN unnest(listings.deliverables) held (id)
+            WHERE NOT EXISTS (
+                SELECT FROM deliverables
+                WHERE account_id = listings.account_id AND deliverables.id = held.id AND order_id IS NULL))""",
+    "a listing's callback is its endpoint": """
+        SELECT NOT EXISTS (
+            SELECT FROM listings FULL JOIN (SELECT * FROM endpoints WHERE kind = 'listing_callback') endpoint
+                ON endpoint.id = callback_endpoint_id
+            WHERE CASE WHEN agent_callback_url IS NULL THEN endpoint.status = 'enabled'
+                  ELSE (url, secret) IS DISTINCT FROM (agent_callback_url, signing_secret) END)""",
+}
+
+
+async def broken(database: Database, checks: Checks, *args: object) -> list[str]:
+    """Return the names of the checks that do not hold."""
+    columns = ", ".join(f"({sql})" for sql in checks.values())
+    row = await database.row(f"SELECT {columns}", *args)
+    assert row is not None
+    return [name for name, holds in zip(checks, row, strict=True) if holds is not True]

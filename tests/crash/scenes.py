@@ -1,0 +1,132 @@
+"""What must be there before an act: made through the product's own actions, on a connection of the parent's."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+from crash.act import Telling
+from crash.stage import Scene
+from purvey.server.access import actions as access
+from purvey.server.access import store as grants
+from purvey.server.checkout import store as checkouts
+from purvey.server.checkout.actions import CONFIRM_AFTER
+from purvey.server.checkout.rules import new_checkout
+from purvey.server.deliverables.rules import DeliverableIn
+from purvey.server.jobs import store as jobs
+from purvey.server.jobs.worker import POLL_EVERY
+from purvey.server.listings import actions as listings
+from purvey.server.listings.wire import NewListing
+from purvey.server.payments.inbox import Inbox
+from purvey.server.payments.model import Notice, Payment, Verdict
+from purvey.server.payments.sandbox.provider import Sandbox
+
+TEXT = DeliverableIn(type="text", value="the goods")
+URL = DeliverableIn(type="url", value="https://example.com/the-goods")
+BUYER = "ada@example.com"
+
+
+def draft(*content: DeliverableIn, **fields: Any) -> Telling:
+    """Make a listing: `{listing}`. With `callback`, its webhooks go to the receiver outside."""
+    calls_back = fields.pop("callback", False)
+
+    async def make(scene: Scene) -> None:
+        told: Mapping[str, Any] = {"name": "Kit", "price": 900, "deliverables": list(content)} | fields
+        if calls_back:
+            told = {**told, "agent_callback_url": scene.stage.outside.hook_url}
+        made = await listings.create(scene.tools, scene.account, NewListing(**told))
+        scene.names |= {"listing": made.id, "endpoint": made.callback_endpoint_id or ""}
+        if made.deliverables:
+            scene.names["deliverable"] = made.deliverables[0].id
+
+    return make
+
+
+def on_sale(*content: DeliverableIn, **fields: Any) -> Telling:
+    """Make a listing and publish it."""
+    make = draft(*content, **fields)
+
+    async def make_and_publish(scene: Scene) -> None:
+        await make(scene)
+        await listings.publish(scene.tools, scene.account.id, scene.names["listing"])
+
+    return make_and_publish
+
+
+generated = on_sale(content_type="generated", callback=True)
+"""A listing whose content is made for each order by the seller's program, which is told of it."""
+static = on_sale(TEXT)
+"""A listing whose content is there."""
+
+
+async def checkout(scene: Scene) -> None:
+    """Start a checkout of the listing: `{checkout}`."""
+    body = {"listing_id": scene.names["listing"], "buyer_email": BUYER}
+    reply = await scene.stage.ask("POST", "/v1/checkouts", None, json=body)
+    assert reply is not None
+    assert reply.status == 201, reply.text
+    scene.names["checkout"] = reply.json["id"]
+
+
+async def free_checkout(scene: Scene) -> None:
+    """Start a free checkout in a process that died before it made the order."""
+    sale = await listings.for_sale(scene.tools, scene.names["listing"])
+    now = scene.tools.clock.now()
+    started = new_checkout(sale, scene.tools.ids.new("chk_"), scene.tools.base_url, BUYER, {}, now)
+    await checkouts.insert_free(scene.tools.database, started, now + CONFIRM_AFTER)
+
+
+async def payment_of(scene: Scene) -> Payment:
+    """Return the payment of the checkout, as the provider would confirm it."""
+    row = await scene.tools.database.row(
+        "SELECT amount, currency FROM checkouts WHERE id = $1", scene.names["checkout"]
+    )
+    assert row is not None
+    return Payment("sandbox", f"pay_of_{scene.names['checkout']}", scene.names["checkout"], *row)
+
+
+def sandbox_of(scene: Scene) -> Sandbox:
+    """Return the provider, in the parent."""
+    return Sandbox(scene.tools, scene.stage.app.wake.poke)
+
+
+async def paid(scene: Scene) -> None:
+    """Have the provider report the payment of the checkout: `{order}`."""
+    headers, body = sandbox_of(scene).report(await payment_of(scene))
+    await scene.stage.app.inbox.receive("sandbox", headers, body)
+    scene.names["order"] = await scene.sql("SELECT id FROM orders WHERE account_id = $1", scene.account.id)
+
+
+async def booked(scene: Scene) -> None:
+    """Pay on the payment page; nobody was told of it yet."""
+    payment = await payment_of(scene)
+    await sandbox_of(scene).pay(payment.checkout_id, payment.amount, payment.currency, "4242424242424242")
+
+
+async def kept(scene: Scene) -> None:
+    """Have the provider report the payment at a moment at which it cannot be handed on."""
+
+    async def fail(_: Payment, __: Notice | None) -> Verdict:
+        raise RuntimeError("not at this moment")
+
+    sandbox = sandbox_of(scene)
+    inbox = Inbox(scene.tools, [sandbox], {"payment.succeeded": fail}, scene.stage.app.wake.poke)
+    await inbox.receive("sandbox", *sandbox.report(await payment_of(scene)))
+
+
+async def link(scene: Scene) -> None:
+    """Have the access page's link at hand: `{link}`."""
+    grant = await grants.live(scene.tools.database, scene.account.id, scene.names["order"])
+    assert grant is not None
+    scene.names["link"] = access.link(scene.tools, grant, scene.names["deliverable"])
+
+
+async def claimed_by_a_dead_worker(scene: Scene) -> None:
+    """Have all jobs that are due claimed by somebody whose lease has run out since workers last looked for such leases."""
+    scene.stage.later(POLL_EVERY)
+    now = scene.tools.clock.now()
+    kinds = {"payments": 9, "checkout": 9, "webhook": 9, "mail": 9}
+    found = await jobs.claim(
+        scene.tools.database, kinds, {}, per_lane=9, token=uuid4(), now=now, until=now - timedelta(seconds=1)
+    )
+    assert found

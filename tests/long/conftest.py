@@ -1,0 +1,32 @@
+"""How long the long tests last, and by which chance: said at the top of the run, so that it can be had again."""
+
+import os
+import secrets
+
+import pytest
+
+SCALE = "PURVEY_TEST_SCALE"
+SEED = "PURVEY_TEST_SEED"
+
+
+def pytest_configure() -> None:
+    """Draw a seed unless one is given."""
+    os.environ.setdefault(SEED, str(secrets.randbelow(1_000_000)))
+    os.environ.setdefault(SCALE, "1.0")
+
+
+def pytest_report_header() -> str:
+    """Say what was drawn."""
+    return f"{SEED}={os.environ[SEED]} {SCALE}={os.environ[SCALE]}"
+
+
+@pytest.fixture
+def seed() -> int:
+    """The seed of all that is random in this run."""
+    return int(os.environ[SEED])
+
+
+@pytest.fixture
+def scale() -> float:
+    """How long to go on: 1.0 is ten minutes in all."""
+    return float(os.environ[SCALE])
