@@ -620,7 +620,7 @@ async def test_the_routes_are_described_from_the_code(shop: Shop) -> None:
     made_by = document["paths"]["/v1/listings"]["post"]
     assert made_by["operationId"] == "create_listing"
     assert made_by["security"] == [{"bearer": []}]
-    assert set(made_by["responses"]) == {"201", "401", "422", "500", "503"}
+    assert set(made_by["responses"]) == {"201", "401", "409", "413", "422", "429", "500", "503"}
     schemas = document["components"]["schemas"]
     assert schemas["NewListing"]["required"] == ["name", "price"]
     assert schemas["NewListing"]["properties"]["price"]["type"] == "integer"

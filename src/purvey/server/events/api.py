@@ -1,8 +1,11 @@
 """The routes that read the log. What is stored is what is served, byte for byte."""
 
-from typing import Annotated, Literal
+from datetime import datetime
+from typing import Annotated, Any, Literal
 
+import msgspec
 from litestar import Response, get
+from litestar.openapi import ResponseSpec
 from litestar.params import FromPath, FromQuery, QueryParameter
 
 from purvey.server.accounts.api import for_sellers
@@ -11,11 +14,33 @@ from purvey.server.events import actions
 from purvey.server.events.model import EventType, Filters, Page
 from purvey.server.kit.tools import Tools
 from purvey.server.kit.web import Given, Limit, json_bytes, problems
+from purvey.server.kit.web import Page as ListPage
 
+
+class EventOut(msgspec.Struct, frozen=True, kw_only=True):
+    """An event as it is stored and served. `data` is the order at that moment, without what belongs to its buyer alone."""
+
+    object: Literal["event"] = "event"
+    id: str
+    type: EventType
+    sequence: int
+    account_id: str
+    listing_id: str | None
+    order_id: str | None
+    created_at: datetime
+    data: dict[str, Any]
+
+
+EVENT = {200: ResponseSpec(EventOut, description="OK", generate_examples=False)}
+EVENTS = {200: ResponseSpec(ListPage[EventOut], description="OK", generate_examples=False)}
 EventId = Annotated[str | None, QueryParameter(description="The id of an event; empty means none.")]
 
 
-@get("/v1/events", tags=["Events"], responses=problems(_404="`after` or `cursor` names no event of this account."))
+@get(
+    "/v1/events",
+    tags=["Events"],
+    responses=problems(_404="`after` or `cursor` names no event of this account.") | EVENTS,
+)
 async def list_events(
     tools: Given[Tools],
     account: Given[Account],
@@ -40,7 +65,7 @@ async def list_events(
     return json_bytes(_joined(page))
 
 
-@get("/v1/events/{event_id:str}", tags=["Events"], responses=problems(_404="This account has no such event."))
+@get("/v1/events/{event_id:str}", tags=["Events"], responses=problems(_404="This account has no such event.") | EVENT)
 async def read_event(event_id: FromPath[str], tools: Given[Tools], account: Given[Account]) -> Response[bytes]:
     """Return one event."""
     return json_bytes((await actions.read_one(tools, account.id, event_id)).encode())

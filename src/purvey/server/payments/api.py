@@ -5,11 +5,17 @@ from typing import Any
 from litestar import Request, post
 from litestar.params import FromPath
 
-from purvey.server.kit.web import Given
+from purvey.server.kit.web import Given, problems
 from purvey.server.payments.inbox import Inbox
 
 
-@post("/payments/{provider:str}/notices", status_code=200, tags=["Payments"], security=[])
+@post(
+    "/payments/{provider:str}/notices",
+    status_code=200,
+    tags=["Payments"],
+    security=[],
+    responses=problems(_400="The provider did not sign this.", _404="No such provider is in use here."),
+)
 async def receive_notice(
     request: Request[Any, Any, Any], provider: FromPath[str], inbox: Given[Inbox]
 ) -> dict[str, bool]:

@@ -1,0 +1,200 @@
+"""Who may ask what: one entry for every route, and what an account must have for it.
+
+A new route gets a line in SELLERS or in PUBLIC; a test fails by its name until it has one. In SELLERS, `of` says which of the
+account's goods stand in the place of the path's parameters, `asks` which of them may stand in the query, and `body` is what its
+owner sends.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from purvey.server.accounts import actions as accounts
+from served import Reply, Shop
+
+TEXT = {"type": "text", "value": "the goods"}
+QUESTION = {"key": "name", "type": "text", "label": "Your name"}
+
+
+@dataclass(frozen=True)
+class Account:
+    """A seller with one of everything. `goods` are ids, by what the entries call them.
+
+    No other seller may see any of `secrets`, and no buyer any of `hidden`.
+    """
+
+    id: str
+    key: str
+    goods: Mapping[str, str]
+    secrets: frozenset[str]
+    hidden: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Seller:
+    """A route that needs an API key. `status` is what its owner is answered."""
+
+    of: Mapping[str, str] = field(default_factory=dict)
+    asks: Mapping[str, str] = field(default_factory=dict)
+    body: Any = None
+    status: int = 200
+
+    def values(self, goods: Mapping[str, str]) -> dict[str, str]:
+        """Return what stands in the place of the path's parameters."""
+        return {parameter: goods[name] for parameter, name in self.of.items()}
+
+
+@dataclass(frozen=True)
+class Public:
+    """A route that needs no key, and why. `status` is what anybody is answered who asks for an example of it."""
+
+    why: str
+    of: Mapping[str, str] = field(default_factory=dict)
+    body: Any = None
+    status: int = 200
+
+    def values(self, goods: Mapping[str, str]) -> dict[str, str]:
+        """Return what stands in the place of the path's parameters: goods by their name, anything else as it is."""
+        return {parameter: goods.get(name, name) for parameter, name in self.of.items()}
+
+
+DRAFT = {"listing_id": "draft"}
+ORDER = {"order_id": "order"}
+
+SELLERS: Mapping[str, Seller] = MappingProxyType(
+    {
+        "GET /v1/account": Seller(),
+        "POST /v1/listings": Seller(body={"name": "A Book", "price": 500}, status=201),
+        "GET /v1/listings": Seller(asks={"cursor": "cursor"}),
+        "GET /v1/listings/{listing_id}": Seller(DRAFT),
+        "PUT /v1/listings/{listing_id}": Seller(DRAFT, body={"name": "Another Book"}),
+        "PATCH /v1/listings/{listing_id}": Seller(DRAFT, body={"name": "Another Book"}),
+        "DELETE /v1/listings/{listing_id}": Seller(DRAFT, status=204),
+        "POST /v1/listings/{listing_id}/publish": Seller(DRAFT),
+        "POST /v1/listings/{listing_id}/unpublish": Seller({"listing_id": "published"}),
+        "POST /v1/listings/{listing_id}/archive": Seller(DRAFT),
+        "PUT /v1/listings/{listing_id}/deliverables": Seller(DRAFT, body={"deliverables": [TEXT]}),
+        "POST /v1/listings/{listing_id}/deliverables": Seller(DRAFT, body=TEXT, status=201),
+        "DELETE /v1/listings/{listing_id}/deliverables": Seller(DRAFT),
+        "DELETE /v1/listings/{listing_id}/deliverables/{deliverable_id}": Seller(
+            DRAFT | {"deliverable_id": "deliverable"}, status=204
+        ),
+        "POST /v1/listings/{listing_id}/rotate-secret": Seller(DRAFT, body={"which": "signing"}),
+        "GET /v1/orders": Seller(asks={"listing_id": "published", "cursor": "cursor"}),
+        "GET /v1/orders/{order_id}": Seller(ORDER),
+        "GET /v1/orders/{order_id}/history": Seller(ORDER),
+        "POST /v1/orders/{order_id}/deliver": Seller(ORDER, body=TEXT),
+        "POST /v1/orders/{order_id}/fulfill": Seller(ORDER, body={"deliverables": [TEXT]}),
+        "GET /v1/events": Seller(
+            asks={"listing_id": "published", "order_id": "order", "after": "event", "cursor": "event"}
+        ),
+        "GET /v1/events/{event_id}": Seller({"event_id": "event"}),
+        "GET /v1/webhooks/{endpoint_id}/deliveries": Seller({"endpoint_id": "endpoint"}, {"cursor": "cursor"}),
+        "GET /v1/deliveries/{delivery_id}": Seller({"delivery_id": "delivery"}),
+    }
+)
+
+NO_SECRET = "says nothing about any account"
+BUYERS = "buyers have no key; the listing is on sale to everybody"
+LINK = "the link is the secret: its holder is the buyer"
+MAILBOX = "the mail of a shop that is tried out, on loopback only"
+
+PUBLIC: Mapping[str, Public] = MappingProxyType(
+    {
+        "GET /": Public(NO_SECRET),
+        "GET /assets/{name}": Public(NO_SECRET, {"name": "none.css"}, status=404),
+        "GET /docs": Public(NO_SECRET),
+        "GET /docs/errors": Public(NO_SECRET),
+        "GET /openapi.json": Public(NO_SECRET),
+        "GET /openapi": Public("the framework's own page, shut", status=404),
+        "GET /openapi/openapi.json": Public("the framework's own page, shut", status=404),
+        "GET /openapi/{path}": Public("the framework's own page, shut", {"path": "x"}, status=404),
+        "GET /healthz": Public("whoever runs the process asks"),
+        "GET /readyz": Public("whoever runs the process asks"),
+        "GET /metrics": Public("from this machine; from elsewhere with a token of its own", status=200),
+        "GET /v1/ping": Public(NO_SECRET),
+        "POST /v1/checkouts": Public(
+            BUYERS,
+            body={"listing_id": "published", "buyer_email": "a@example.com", "checkout_data": {"name": "Ada"}},
+            status=201,
+        ),
+        "GET /v1/checkouts/{checkout_id}": Public(LINK, {"checkout_id": "checkout"}),
+        "GET /l/{listing_id}": Public(BUYERS, {"listing_id": "published"}),
+        "GET /l/{listing_id}/{slug}": Public(BUYERS, {"listing_id": "published", "slug": "kit"}),
+        "GET /l/{listing_id}/checkout": Public(BUYERS, {"listing_id": "published"}),
+        "POST /l/{listing_id}/checkout": Public(BUYERS, {"listing_id": "published"}, status=422),
+        "GET /checkout/{checkout_id}/return": Public(LINK, {"checkout_id": "checkout"}, status=303),
+        "GET /access/{token}": Public(LINK, {"token": "token"}),
+        "GET /download/{grant_id}/{deliverable_id}/{expires}/{signature}": Public(
+            LINK, {"grant_id": "grt_x", "deliverable_id": "del_x", "expires": "1", "signature": "00"}, status=404
+        ),
+        "GET /sandbox/checkouts/{checkout_id}": Public(LINK, {"checkout_id": "checkout"}),
+        "POST /sandbox/checkouts/{checkout_id}/pay": Public(
+            LINK, {"checkout_id": "checkout"}, body={"card": "4242 4242 4242 4242"}
+        ),
+        "POST /payments/{provider}/notices": Public(
+            "providers sign what they send", {"provider": "sandbox"}, body={}, status=400
+        ),
+        "GET /mailbox": Public(MAILBOX),
+        "GET /mailbox/{message_id}": Public(MAILBOX, {"message_id": "msg_x"}, status=404),
+        "GET /mailbox/{message_id}/html": Public(MAILBOX, {"message_id": "msg_x"}, status=404),
+    }
+)
+
+FORMS = frozenset({"POST /l/{listing_id}/checkout", "POST /sandbox/checkouts/{checkout_id}/pay"})
+"""The routes that a browser's form is sent to: what is wrong with it is told on the page."""
+
+
+async def open_account(shop: Shop, name: str) -> Account:
+    """Make an account that has one of everything, through HTTP, as a seller and a buyer would."""
+    account, key = await accounts.create_account(shop.tools, f"{name}@example.com", name)
+
+    async def ask(method: str, path: str, body: Any = None) -> Reply:
+        reply = await shop.ask(method, path, json=body, key=key) if body else await shop.ask(method, path, key=key)
+        assert reply.status < 400, reply.text
+        return reply
+
+    draft = (await ask("POST", "/v1/listings", {"name": f"Draft {name}", "price": 500, "deliverables": [TEXT]})).json
+    told = {"content_type": "generated", "agent_callback_url": f"http://127.0.0.1:1/{name}", "metadata": {"of": name}}
+    published = (
+        await ask("POST", "/v1/listings", {"name": f"Kit {name}", "price": 500, "checkout_schema": [QUESTION]} | told)
+    ).json
+    await ask("POST", f"/v1/listings/{published['id']}/publish")
+    buyer = {"buyer_email": f"buyer-of-{name}@example.com", "checkout_data": {"name": f"Buyer of {name}"}}
+    checkout = (await ask("POST", "/v1/checkouts", {"listing_id": published["id"]} | buyer)).json
+    await ask("POST", f"/sandbox/checkouts/{checkout['id']}/pay", {"card": "4242424242424242"})
+    access = (await ask("GET", f"/checkout/{checkout['id']}/return")).headers["Location"]
+    [order] = (await ask("GET", "/v1/orders")).json["data"]
+    [event] = (await ask("GET", "/v1/events")).json["data"]
+    endpoint = published["callback_endpoint_id"]
+    [delivery] = (await ask("GET", f"/v1/webhooks/{endpoint}/deliveries")).json["data"]
+    cursor = (await ask("GET", "/v1/listings?limit=1")).json["cursor"]
+    goods = {
+        "draft": draft["id"],
+        "deliverable": draft["deliverables"][0]["id"],
+        "published": published["id"],
+        "endpoint": endpoint,
+        "checkout": checkout["id"],
+        "token": access.removeprefix("/access/"),
+        "order": order["id"],
+        "event": event["id"],
+        "delivery": delivery["id"],
+        "cursor": cursor,
+    }
+    hidden = {account.id, f"Draft {name}", draft["signing_secret"], published["signing_secret"], draft["id"], endpoint}
+    secrets = {*hidden, *goods.values(), buyer["buyer_email"], f"Buyer of {name}"} - {cursor}
+    return Account(account.id, key, goods, frozenset(secrets), frozenset(hidden))
+
+
+def filled(body: Any, goods: Mapping[str, str]) -> Any:
+    """Return a body with the ids in the place of what the entries call them."""
+    if isinstance(body, dict):
+        return {name: filled(value, goods) for name, value in body.items()}
+    return goods.get(body, body) if isinstance(body, str) else body
+
+
+def unlike(good: str) -> str:
+    """Return an id that looks like `good` and is nobody's."""
+    prefix, line, rest = good.partition("_")
+    return prefix + line + "0" * len(rest) if line else good
