@@ -1,8 +1,11 @@
 """The transitions of orders, in the database: who wins, what is written, what is not."""
 
 import asyncio
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
+import asyncpg
 import msgspec
 import pytest
 
@@ -11,7 +14,7 @@ from purvey.server.deliverables.model import Content
 from purvey.server.errors import AlreadyFulfilled, InvalidTransition, NotFound
 from purvey.server.fulfillment import store
 from purvey.server.fulfillment.actions import Fulfillment
-from purvey.server.fulfillment.model import Deliver
+from purvey.server.fulfillment.model import Deliver, Transition
 from purvey.server.kit.database import Database
 from purvey.server.kit.idempotency import Idempotency
 from purvey.server.orders.model import Status
@@ -228,3 +231,27 @@ async def test_processes_that_share_checkouts_do_not_wait_for_each_other_in_a_ci
         await one.fetch(make, [order(2, "ord_a2")])
     assert await other == []
     assert await shop.count("orders") == 2
+
+
+async def test_one_poisoned_payment_among_64_fails_alone(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    batches: list[int] = []
+    commit = store.commit
+
+    async def counted(database: Database, transitions: Sequence[Transition], now: datetime) -> set[str]:
+        batches.append(len(transitions))
+        return await commit(database, transitions, now)
+
+    monkeypatch.setattr(store, "commit", counted)
+    # The database refuses a grant of no downloads; nothing before it would.
+    checkouts = [
+        await make_checkout(shop.tools, shop.account_id, **({"grant_downloads": 0} if n == 40 else {}))
+        for n in range(128)
+    ]
+    verdicts = await asyncio.gather(
+        *[shop.fulfillment.paid(make_payment(one)) for one in checkouts], return_exceptions=True
+    )
+    assert sorted(batches) == [1] * 64 + [64, 64]
+    assert [n for n, verdict in enumerate(verdicts) if not isinstance(verdict, Accepted)] == [40]
+    assert isinstance(verdicts[40], asyncpg.CheckViolationError)
+    assert (await shop.count("orders"), await shop.count("grants"), await shop.count("events")) == (127, 127, 254)
+    assert [sequence for sequence, _, _ in await shop.events()] == list(range(1, 255))

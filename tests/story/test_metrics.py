@@ -30,9 +30,9 @@ async def test_the_page_is_prometheus_text(shop: Shop) -> None:
 async def test_requests_are_counted_by_template_and_class_and_never_by_what_was_asked_for(shop: Shop) -> None:
     template = "/v1/orders/{order_id}"
     before = await read(shop)
-    for order_id in ("ord_secret1", "ord_secret2"):
+    for order_id in ("ord_private1", "ord_private2"):
         assert (await shop.get(f"/v1/orders/{order_id}")).status == 404
-    await shop.get("/nowhere/secret3")
+    await shop.get("/nowhere/private3")
     await shop.ask("PURGE", "/v1/ping")
     after = await read(shop)
 
@@ -43,7 +43,7 @@ async def test_requests_are_counted_by_template_and_class_and_never_by_what_was_
     assert more(route=template, method="GET", status="4xx") == 2
     assert more(route="none", method="GET", status="4xx") == 1
     assert more(method="other") == 1
-    assert "secret" not in str(after.samples)
+    assert "private" not in str(after.samples)
     assert after.value("purvey_http_request_seconds_sum", route=template) > 0
 
 
