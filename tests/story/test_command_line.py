@@ -127,7 +127,9 @@ async def test_a_wrong_account_is_refused_naming_what_is_wrong(
 async def test_a_second_account_with_the_same_address_is_refused(external: dict[str, str]) -> None:
     words = ("accounts", "create", "--email", "ada@example.com", "--name", "Ada")
     assert (await purvey(*words, settings=external)).status == 0
-    assert_told(await purvey(*words, settings=external), "ada@example.com already: acc_", "`purvey keys create --account acc_")
+    assert_told(
+        await purvey(*words, settings=external), "ada@example.com already: acc_", "`purvey keys create --account acc_"
+    )
 
 
 async def test_a_key_lives_from_its_creation_to_its_revocation(folder: Path, external: dict[str, str]) -> None:
