@@ -18,10 +18,11 @@ from crash.actions import ACTS
 from crash.telling import kill_at, steps_of
 from purvey.server.kit.database import Database
 
-
 EVERY_STEP = "PURVEY_TEST_EVERY_STEP"
-"""The environment variable that, set to 1, has every single step died at. Otherwise, of steps of one act that differ in their number
-alone, such as the seven attempts of a webhook, the first two and the last are: a quarter of the time, and nearly as much to find.
+"""The environment variable that, set to 1, has every single step died at.
+
+Otherwise, of the steps of an act that differ in their number alone, such as the seven attempts of a webhook, the first two and the
+last are: in about half the time, and with nearly as much to find.
 """
 
 
