@@ -7,6 +7,7 @@ the other end of a pipe to this process, and stops when that closes: however thi
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -20,6 +21,7 @@ import structlog
 
 from purvey.server import installation, serving
 from purvey.server.installation import StartError
+from purvey.server.kit.metrics import is_alive
 from purvey.server.settings import Settings
 
 log = structlog.get_logger()
@@ -36,7 +38,7 @@ async def supervise(settings: Settings, role: Literal["all", "api"], ready: Call
     """Run `settings.processes` processes until SIGTERM or SIGINT. `ready` is called once all of them answer."""
     stop = serving.until_told()
     serving.check_port(settings)
-    with _port_held(settings), tempfile.TemporaryDirectory(prefix="purvey-metrics-") as metrics:
+    with _port_held(settings), _metrics_folder() as metrics:
         async with serving.database_url(settings, role) as url:
             await installation.bring_up_to_date(url)
             commands = [_serve(settings)] * settings.processes + ([_work(settings)] if role == "all" else [])
@@ -115,6 +117,17 @@ def _port_held(settings: Settings) -> Iterator[None]:
         holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         holder.bind((settings.host, settings.port))
         yield
+
+
+@contextlib.contextmanager
+def _metrics_folder() -> Iterator[str]:
+    """Make a folder for the counters, and remove those that killed servers have left."""
+    for left in Path(tempfile.gettempdir()).glob("purvey-metrics-*-*"):
+        pid = left.name.split("-")[2]
+        if pid.isdecimal() and not is_alive(int(pid)):
+            shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=f"purvey-metrics-{os.getpid()}-") as folder:
+        yield folder
 
 
 def _as_environment(settings: Settings) -> dict[str, str]:

@@ -39,7 +39,8 @@ async def start_checkout(
     """Start a checkout. Pay at its `url`; a free one is paid already."""
     sale = await listings.for_sale(tools, data.listing_id)
     checkout = await actions.begin(tools, inbox, sale, data.buyer_email, data.checkout_data)
-    return Then(checkout_out(checkout, tools.clock.now()), lambda: actions.settled(tools, inbox, checkout))
+    shown = checkout_out(checkout, tools.clock.now())
+    return shown if checkout.amount else Then(shown, lambda: actions.settled(tools, inbox, checkout))
 
 
 @get(

@@ -116,7 +116,7 @@ def forget_dead() -> None:
     """Drop what only living processes have from the shared folder, for those that died and could not do it themselves."""
     files = FOLDER.glob("gauge_live*.db") if FOLDER else ()
     for pid in {int(path.stem.rpartition("_")[2]) for path in files}:
-        if not _is_alive(pid):
+        if not is_alive(pid):
             with contextlib.suppress(FileNotFoundError):  # another process is at it too
                 mark_process_dead(pid)  # type: ignore[no-untyped-call]  # not annotated
 
@@ -128,7 +128,7 @@ def _kept() -> Collector:
     return MultiProcessCollector(None, str(FOLDER))  # type: ignore[no-untyped-call]  # not annotated
 
 
-def _is_alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
     """Return whether there is such a process; one that has ended and waits for its parent to notice is none."""
     try:
         os.kill(pid, 0)
