@@ -31,7 +31,6 @@ REPLAYED = (b"idempotent-replayed", b"true")
 """The header of an answer that was given before."""
 RUNS = 3
 """How often a transaction that PostgreSQL undid (a deadlock) is run."""
-_MARK = "__once__"
 _KEYWORD = inspect.Parameter.KEYWORD_ONLY
 
 _Key = Annotated[
@@ -95,11 +94,6 @@ def once(whose: Whose | None = None) -> Callable[[Handler], Handler]:
         return _described(run, handler)
 
     return decorate
-
-
-def is_once(handler: Callable[..., Any]) -> bool:
-    """Return whether a handler takes an `Idempotency-Key`."""
-    return hasattr(handler, _MARK)
 
 
 async def _claim(
@@ -168,7 +162,6 @@ def _described(run: Callable[..., Awaitable[Any]], handler: Handler) -> Handler:
     described.__annotations__ = {one.name: one.annotation for one in parameters} | {"return": answer}
     for name in ("__name__", "__qualname__", "__module__", "__doc__"):
         setattr(described, name, getattr(handler, name))
-    setattr(described, _MARK, True)
     return cast("Handler", described)
 
 
