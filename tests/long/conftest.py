@@ -2,6 +2,7 @@
 
 import os
 import secrets
+from pathlib import Path
 
 import pytest
 
@@ -30,3 +31,10 @@ def seed() -> int:
 def scale() -> float:
     """How long to go on: 1.0 is ten minutes in all."""
     return float(os.environ[SCALE])
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the long tests last as long as they are told to; the limit of the others would end them."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.timeout(0))
