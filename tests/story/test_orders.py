@@ -1,6 +1,7 @@
 """From product page to content, for each content type, as buyers and sellers see it."""
 
 import asyncio
+import base64
 import hashlib
 import hmac
 import json
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from fakes import FakeClock
-from market import Bought, Market, expect
+from market import Bought, Hook, Market, expect
 
 QUESTIONS = [
     {"key": "birth_date", "type": "date", "label": "Your birth date", "required": True},
@@ -272,3 +273,33 @@ async def test_a_wrong_choice_is_told_the_right_ones(market: Market) -> None:
     refused = expect(await market.shop.get("/v1/orders?status=shipped"), 422)
     assert (refused["param"], "processing, fulfilled" in refused["detail"]) == ("status", True)
     assert "order.paid" in expect(await market.shop.get("/v1/events?type=order.lost"), 422)["detail"]
+
+
+async def test_a_rotated_secret_signs_beside_the_old_one_until_the_overlap_ends(market: Market) -> None:
+    listing = await market.generated()
+    path = f"/v1/listings/{listing['id']}/rotate-secret"
+    rotated = expect(await market.shop.post(path, json={"which": "signing", "overlap_seconds": 3600}), 200)
+    old, new = listing["signing_secret"], rotated["signing_secret"]
+
+    async def signatures() -> tuple[str, list[str]]:
+        """Return which secret X-ListBee-Signature is of, and which webhook-signature holds."""
+        await market.buy(listing)
+        hook = await market.outside.next_hook()
+        standard = hook.headers["webhook-signature"].split()
+        own = hook.headers["X-ListBee-Signature"]
+        signed = {name: hmac.new(key.encode(), hook.body, hashlib.sha256).hexdigest() for name, key in secrets.items()}
+        return next(name for name, one in signed.items() if one == own), [
+            name for name, key in secrets.items() if standard_signature(key, hook) in standard
+        ]
+
+    secrets = {"old": old, "new": new}
+    assert await signatures() == ("old", ["old", "new"])
+    market.later(seconds=3601)
+    assert await signatures() == ("new", ["new"])
+
+
+def standard_signature(secret: str, hook: Hook) -> str:
+    """Return the signature of the Standard Webhooks specification."""
+    key = base64.b64decode(secret.removeprefix("whsec_"))
+    signed = f"{hook.headers['webhook-id']}.{hook.headers['webhook-timestamp']}.".encode() + hook.body
+    return "v1," + base64.b64encode(hmac.digest(key, signed, "sha256")).decode()

@@ -119,12 +119,14 @@ async def make_deliverables(connection: Connection, made: Sequence[NewDeliverabl
 async def set_callback(connection: Connection, listing: Listing, now: datetime) -> None:
     """Tell the webhooks room where the listing's events go and what signs them; a null URL means nowhere."""
     await connection.execute(
-        "SELECT webhooks_callback_set($1, $2, $3, $4, $5, $6)",
+        "SELECT webhooks_callback_set($1, $2, $3, $4, $5, $6, $7, $8)",
         listing.account_id,
         listing.id,
         listing.callback_endpoint_id,
         listing.agent_callback_url,
         listing.signing.sealed,
+        listing.signing.before,
+        listing.signing.before_until,
         now,
     )
 
