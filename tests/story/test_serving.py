@@ -355,9 +355,9 @@ async def test_a_worker_beside_an_api_process_does_what_was_queued(data: Path) -
         page = await pay(browser, listing["url"])
         assert "Nothing has been mailed yet." in (await browser.open(f"{server.url}/mailbox")).form.text
         command = (*PURVEY, "worker", "--data", str(data))
-        async with process(
-            *command, log=data.parent / "worker.log", settings={"PURVEY_BASE_URL": server.url}
-        ) as worker:
+        async with process(*command, log=data.parent / "worker.log") as worker:
+            # It was not told where the server is reached; the server was.
+            await worker.until_said(f"A worker for {server.url} is ready")
 
             async def shown() -> bool:
                 return "the goods" in (await browser.open(page.url)).form.text

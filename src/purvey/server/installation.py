@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import asyncpg
+import msgspec
 
 from purvey.server import migrations
 from purvey.server.kit.crypto import Keyring, WrongKeyError
@@ -19,6 +20,7 @@ from purvey.server.settings import Settings
 
 SECRET_FILE = "secret-key"  # noqa: S105  # a file's name
 _CHECK = "secret_key_check"
+_BASE_URL = "base_url"
 
 
 class StartError(Exception):
@@ -136,6 +138,25 @@ async def opens(database: Database, keys: Keyring) -> bool:
     except WrongKeyError:
         return False
     return True
+
+
+async def agree_on_url(database: Database, settings: Settings, *, answers: bool) -> Settings:
+    """Let a worker that was told no base URL take that of the server: what it mails must lead there.
+
+    Whoever `answers` requests leaves its own for it.
+    """
+    if answers:
+        await database.write(
+            "INSERT INTO installation AS told (key, value) VALUES ($1, $2)"
+            " ON CONFLICT (key) DO UPDATE SET value = excluded.value WHERE told.value <> excluded.value",
+            _BASE_URL,
+            settings.url.encode(),
+            again=True,
+        )
+    elif settings.base_url is None:
+        told = await database.value("SELECT value FROM installation WHERE key = $1", _BASE_URL)
+        return msgspec.structs.replace(settings, base_url=told.decode() if told else None)
+    return settings
 
 
 async def has_secrets(database: Database) -> bool:

@@ -55,7 +55,7 @@ async def serve(
         check_port(settings)
     async with (
         database_url(settings, "worker" if child else role) as url,
-        _running_app(settings, url) as app,
+        _running_app(settings, url, role) as app,
         exposed(app.measures, app.watched, metrics_at),
     ):
         await _run(app, settings, role, ready, stop)
@@ -101,8 +101,8 @@ async def _serve_until(
     if role != "worker":
         await _until_answering(settings, serving)
     if not serving.done():
-        ready(settings.url)
-    log.info("serving", url=settings.url, role=role)
+        ready(app.tools.base_url)
+    log.info("serving", url=app.tools.base_url, role=role)
     await asyncio.wait({serving, asyncio.create_task(stop.wait())}, return_when=asyncio.FIRST_COMPLETED)
     app.health.stop()
     log.info("stopping")
@@ -137,13 +137,14 @@ async def _until_answering(settings: Settings, serving: "asyncio.Task[object]") 
 
 
 @contextlib.asynccontextmanager
-async def _running_app(settings: Settings, url: str) -> AsyncIterator[App]:
+async def _running_app(settings: Settings, url: str, role: Role) -> AsyncIterator[App]:
     keys = installation.keyring(settings)
     await installation.bring_up_to_date(url)
     database = await installation.open_database(url, connections=settings.database_connections)
     clock = DatabaseClock(lambda: database.value("SELECT clock_timestamp()"))
     await clock.measure()
     await installation.check_secret_key(database, keys)
+    settings = await installation.agree_on_url(database, settings, answers=role != "worker")
     if settings.allow_private_urls:
         log.warning(
             "PURVEY_ALLOW_PRIVATE_URLS is on: webhooks may reach private addresses. For local development only."
