@@ -3,6 +3,7 @@
 What is missing or wrong is noticed here, before it does harm, and said in a sentence that tells what to do.
 """
 
+import contextlib
 import os
 import re
 from pathlib import Path
@@ -98,19 +99,22 @@ def keyring(settings: Settings) -> Keyring:
 
 
 def _kept(path: Path) -> str:
-    """Return the key in the file, which is made with mode 0600 if it is not there."""
+    """Return the key in the file, which is made with mode 0600 if it is not there; of several makers, one wins."""
     try:
         return path.read_text(encoding="ascii").strip()
     except FileNotFoundError:
         pass
     path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_suffix(".new")
+    fresh = path.with_name(f"{path.name}.{os.getpid()}.new")
     fresh.unlink(missing_ok=True)
     with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
         file.write(Ids().secret() + "\n")
         file.flush()
         os.fsync(file.fileno())
-    fresh.rename(path)
+    # A link, unlike a new name, is refused where there is a file already.
+    with contextlib.suppress(FileExistsError):
+        os.link(fresh, path)
+    fresh.unlink()
     return path.read_text(encoding="ascii").strip()
 
 

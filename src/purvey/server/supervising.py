@@ -40,6 +40,7 @@ async def supervise(settings: Settings, role: Literal["all", "api"], ready: Call
     serving.check_port(settings)
     with _port_held(settings), _metrics_folder() as metrics:
         async with serving.database_url(settings, role) as url:
+            installation.keyring(settings)
             await installation.bring_up_to_date(url)
             commands = [_serve(settings)] * settings.processes + ([_work(settings)] if role == "all" else [])
             told = {**_as_environment(settings), METRICS_FOLDER: metrics}
