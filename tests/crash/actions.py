@@ -386,7 +386,7 @@ PAYMENTS = [
 FULFILLMENT = [
     Act(
         "an order is delivered, twice with the same content",
-        ("fulfillment.actions.Fulfillment.deliver",),
+        ("fulfillment.actions.Fulfillment.deliver", "fulfillment.actions.Fulfillment.change"),
         in_turn(deliver, deliver),
         BUY_GENERATED,
         checks=FULFILLED,

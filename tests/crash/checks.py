@@ -19,7 +19,7 @@ INVARIANTS: Checks = {
             SELECT FROM orders WHERE CASE payment_provider
                 WHEN 'free' THEN amount <> 0
                 ELSE NOT EXISTS (SELECT FROM sandbox_payments WHERE reference = payment_reference)
-                    AND NOT EXISTS (SELECT FROM notices WHERE payment->>'reference' = payment_reference) END)""",
+                    AND NOT EXISTS (SELECT FROM notices WHERE said->>'reference' = payment_reference) END)""",
     "every notice is settled": "SELECT NOT EXISTS (SELECT FROM notices WHERE outcome IS NULL)",
     "checkouts and orders name each other": """
         SELECT NOT EXISTS (

@@ -35,7 +35,7 @@ def test_a_true_notice_is_read() -> None:
     provider = sandbox(FakeClock())
     headers, body = provider.report(PAYMENT)
     notice = provider.verify(headers, body)
-    assert (notice.provider, notice.type, notice.payment) == ("sandbox", "payment.succeeded", PAYMENT)
+    assert (notice.provider, notice.type, notice.said) == ("sandbox", "payment.succeeded", PAYMENT)
     assert notice.payload == body.decode()
 
 
@@ -59,7 +59,7 @@ def test_a_notice_within_the_tolerance_is_taken(seconds: int) -> None:
     provider = sandbox(clock)
     headers, body = provider.report(PAYMENT)
     clock.advance(seconds=seconds)
-    assert provider.verify(headers, body).payment == PAYMENT
+    assert provider.verify(headers, body).said == PAYMENT
 
 
 @pytest.mark.parametrize("seconds", [TOLERANCE + 1, -TOLERANCE - 1, 86_400])
@@ -112,7 +112,7 @@ def test_a_notice_signed_before_a_key_rotation_is_taken() -> None:
     clock = FakeClock()
     headers, body = sandbox(clock, Keyring(["o" * 32])).report(PAYMENT)
     rotated = sandbox(clock, Keyring(["n" * 32, "o" * 32]))
-    assert rotated.verify(headers, body).payment == PAYMENT
+    assert rotated.verify(headers, body).said == PAYMENT
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import asyncpg
@@ -10,15 +11,18 @@ import msgspec
 import pytest
 
 from makers import make_account, make_checkout, make_payment, make_tools
+from purvey.server.access.rules import new_grant
 from purvey.server.deliverables.model import Content
-from purvey.server.errors import AlreadyFulfilled, InvalidTransition, NotFound
+from purvey.server.errors import AlreadyFulfilled, Conflict, InvalidTransition, NotFound
 from purvey.server.fulfillment import store
 from purvey.server.fulfillment.actions import Fulfillment
-from purvey.server.fulfillment.model import Deliver, Transition
+from purvey.server.fulfillment.model import Change, Changed, Deliver, Draw, Seen, Transition
+from purvey.server.jobs.model import NewJob
 from purvey.server.kit.database import Database
-from purvey.server.kit.idempotency import Idempotency
+from purvey.server.kit.idempotency import Claim, Idempotency
+from purvey.server.orders import rules as order_rules
 from purvey.server.orders.model import Status
-from purvey.server.payments.model import Accepted, Notice, Refused
+from purvey.server.payments.model import Accepted, NewNotice, Notice, Refused
 from sample_orders import sample_order
 
 TEXT = (Content("text", "Taurus: rest."),)
@@ -150,7 +154,7 @@ async def test_fifty_deliveries_fulfil_once(shop: Shop) -> None:
     command = await shop.waiting()
     rival = Fulfillment(shop.tools, Idempotency(shop.tools), lambda: None)
     answers = await asyncio.gather(*[(shop.fulfillment, rival)[n % 2].deliver(command) for n in range(50)])
-    assert {msgspec.json.decode(answer.order)["status"] for answer in answers} == {Status.FULFILLED}
+    assert {msgspec.json.decode(answer.shown)["status"] for answer in answers} == {Status.FULFILLED}
     assert (await shop.count("grants"), await shop.count("messages", "template = 'ready'")) == (1, 1)
     assert await shop.count("deliverables", "order_id IS NOT NULL") == 1
     assert await shop.events() == [(1, "order.paid", "paid"), (2, "order.fulfilled", "fulfilled")]
@@ -255,3 +259,90 @@ async def test_one_poisoned_payment_among_64_fails_alone(shop: Shop, monkeypatch
     assert isinstance(verdicts[40], asyncpg.CheckViolationError)
     assert (await shop.count("orders"), await shop.count("grants"), await shop.count("events")) == (127, 127, 254)
     assert [sequence for sequence, _, _ in await shop.events()] == list(range(1, 255))
+
+
+def renamed(name: str, seen: Seen, _: Draw) -> Transition:
+    """Decide to set the buyer's address, each time anew."""
+    after = order_rules.change(seen.order, buyer_email=f"{seen.order.version}-{name}")
+    return Transition(
+        before=seen.order, after=after, steps=order_rules.steps(seen.order, [("rename", after)], "a test")
+    )
+
+
+async def test_rivals_decide_anew_on_what_the_other_has_written(shop: Shop) -> None:
+    order = await shop.paid()
+    rivals = [shop.fulfillment, *[Fulfillment(shop.tools, Idempotency(shop.tools), lambda: None) for _ in range(2)]]
+
+    async def change(number: int) -> Changed:
+        command = Change(
+            account_id=shop.account_id, order_id=order.order_id, decide=partial(renamed, f"{number}@example.com")
+        )
+        return await rivals[number % len(rivals)].change(command)
+
+    changed = await asyncio.gather(*[change(number) for number in range(12)])
+    assert sorted(one.order.version for one in changed) == list(range(3, 15))
+    assert all(one.order.buyer_email.startswith(f"{one.order.version - 1}-") for one in changed)
+    assert await shop.count("order_history", "action = 'rename'") == 12
+
+
+async def test_a_change_that_was_committed_before_its_connection_was_lost_is_made_once(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = await shop.paid()
+    commit = store.commit
+
+    async def committed_twice(database: Database, transitions: Sequence[Transition], now: datetime) -> set[str]:
+        await commit(database, transitions, now)
+        return await commit(database, transitions, now)
+
+    monkeypatch.setattr(store, "commit", committed_twice)
+    changed = await shop.fulfillment.change(
+        Change(account_id=shop.account_id, order_id=order.order_id, decide=partial(renamed, "ada@example.com"))
+    )
+    assert (changed.written, changed.order.version) == (True, 3)
+    assert await shop.tools.database.value("SELECT buyer_email FROM orders") == "2-ada@example.com"
+    assert await shop.count("order_history") == 3
+
+
+async def test_a_request_that_lost_its_claim_changes_nothing(shop: Shop) -> None:
+    order = await shop.paid()
+    records = Idempotency(shop.tools)
+    claim = await records.claim(shop.account_id, "key", ["POST", "/"], b"{}")
+    assert isinstance(claim, Claim)
+    await shop.tools.database.write("UPDATE idempotency_records SET token = gen_random_uuid()")
+    with pytest.raises(Conflict):
+        await shop.fulfillment.change(
+            Change(
+                account_id=shop.account_id,
+                order_id=order.order_id,
+                decide=partial(renamed, "ada@example.com"),
+                claim=claim,
+            )
+        )
+    assert await shop.count("orders", "version = 2") == 1
+
+
+async def test_what_a_transition_brings_is_written_with_it(shop: Shop) -> None:
+    order = await shop.paid()
+    job = NewJob("job_1", "checkout", "some.kind", shop.account_id, "ref", shop.tools.clock.now())
+
+    def decide(seen: Seen, draw: Draw) -> Transition:
+        link = draw.new_link()
+        after = order_rules.change(seen.order, access_hash=link.hash, access_sealed=link.sealed, fresh_links=1)
+        return Transition(
+            before=seen.order,
+            after=after,
+            steps=order_rules.steps(seen.order, [("renew", after)], "a test"),
+            ends_grant=True,
+            grant=new_grant(after, draw.new_id("grt_"), draw.now),
+            jobs=[job],
+            notice=NewNotice("sandbox", "n_2", "some.type", "{}", msgspec.Raw(b"{}"), after.id),
+        )
+
+    changed = await shop.fulfillment.change(Change(account_id=shop.account_id, order_id=order.order_id, decide=decide))
+    row = await shop.tools.database.row("SELECT access_hash, fresh_links FROM orders")
+    assert row is not None
+    assert tuple(row) == (changed.order.access_hash, 1)
+    assert (await shop.count("grants"), await shop.count("grants", "revoked_at IS NULL")) == (2, 1)
+    assert await shop.count("jobs", "id = 'job_1'") == 1
+    assert await shop.count("notices", "id = 'n_2' AND outcome = 'handled'") == 1

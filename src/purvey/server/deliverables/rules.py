@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from purvey.server.deliverables.model import Content, DeliverableType
+from purvey.server.deliverables.model import Content, Deliverable, DeliverableType
 from purvey.server.errors import FieldError, invalid
 from purvey.server.kit.safe_http.url import UnsafeUrl, parse
 
@@ -126,3 +126,8 @@ def _spelled(url: str) -> str:
 _CHECKS: Mapping[DeliverableType, Callable[[DeliverableIn, Say], str | None]] = MappingProxyType(
     {"text": _check_text, "url": _check_url, "file": _check_file}
 )
+
+
+def content_of(deliverable: Deliverable) -> Content:
+    """Return what a deliverable holds, without its id."""
+    return Content(deliverable.type, deliverable.value, deliverable.token, deliverable.format)

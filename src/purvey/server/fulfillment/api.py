@@ -12,7 +12,7 @@ from purvey.server.deliverables.model import Content
 from purvey.server.deliverables.rules import DeliverableIn, check
 from purvey.server.errors import FieldError, invalid
 from purvey.server.fulfillment.actions import Fulfillment
-from purvey.server.fulfillment.model import Deliver
+from purvey.server.fulfillment.model import Changed, Deliver
 from purvey.server.kit.idempotency import Claim
 from purvey.server.kit.web import MIB, Body, Given, Recorded, once, problems
 from purvey.server.orders.wire import OrderOut
@@ -53,6 +53,11 @@ def content_of(goods: Goods) -> tuple[Content, ...]:
     return check([one], at=(), numbered=False)
 
 
+def answer(changed: Changed) -> OrderOut | Recorded:
+    """Return what a route answers that changed an order. The order has been encoded once already; it is sent as it is."""
+    return Recorded(changed.shown) if changed.recorded else cast("OrderOut", msgspec.Raw(changed.shown))
+
+
 @post(
     ["/v1/orders/{order_id:str}/deliver", "/v1/orders/{order_id:str}/fulfill"],
     status_code=200,
@@ -75,9 +80,7 @@ async def deliver(
 
     The same content again changes nothing, the metadata included.
     """
-    delivered = await fulfillment.deliver(Deliver(account.id, order_id, content_of(data), data.metadata, claim))
-    # The order has been encoded once already; it is sent as it is.
-    return Recorded(delivered.order) if delivered.recorded else cast("OrderOut", msgspec.Raw(delivered.order))
+    return answer(await fulfillment.deliver(Deliver(account.id, order_id, content_of(data), data.metadata, claim)))
 
 
 routes: list[Router] = [for_sellers(deliver)]

@@ -1,63 +1,56 @@
 """What follows from a payment or a delivery. Pure: ids and the instant come in through `Draw`."""
 
-from collections.abc import Callable, Sequence
-from datetime import datetime
+from collections.abc import Sequence
 
 import msgspec
 
 from purvey.server.access.model import NewGrant
 from purvey.server.access.rules import new_grant
 from purvey.server.checkout.model import Checkout
+from purvey.server.deliverables import rules as deliverables
 from purvey.server.deliverables.model import NewDeliverable
+from purvey.server.errors import AlreadyFulfilled
 from purvey.server.events.model import EventType, NewEvent
 from purvey.server.fulfillment.kinds import KINDS
-from purvey.server.fulfillment.model import Deliver, Transition
+from purvey.server.fulfillment.model import Deliver, Draw, Seen, Transition
 from purvey.server.mail.model import Facts, NewMessage, Template
 from purvey.server.orders import rules as orders
 from purvey.server.orders import wire
 from purvey.server.orders.model import Order, PaymentStatus, Status
-from purvey.server.payments.model import NewNotice, Payment
+from purvey.server.payments.model import Notice, Payment, handled
 
 
-class Draw(msgspec.Struct, frozen=True):
-    """The chance and the time that a transition needs: an id for a prefix, an event's id, and now."""
-
-    new_id: Callable[[str], str]
-    event_id: Callable[[], str]
-    now: datetime
-
-
-class Link(msgspec.Struct, frozen=True):
-    """A fresh access token, as the order keeps it: its hash, and itself sealed."""
-
-    hash: bytes
-    sealed: bytes
-
-
-def paid(
-    checkout: Checkout,
-    payment: Payment,
-    link: Link,
-    notice: NewNotice | None,
-    draw: Draw,
-) -> Transition:
+def paid(checkout: Checkout, payment: Payment, notice: Notice | None, draw: Draw) -> Transition:
     """Return the new order of a paid `checkout`, settled as its kind says."""
     kind = KINDS[checkout.content_type]
-    order = _new_order(checkout, payment, link, draw)
+    order = _new_order(checkout, payment, draw)
     sold = [one.id for one in checkout.deliverables] if kind.after_payment is Status.FULFILLED else []
     settled = orders.settle(order, kind.after_payment, draw.now, deliverables=sold)
     grant = _grant(settled, draw)
-    events = [_event(order, EventType.ORDER_PAID, (), draw)]
+    events = [event(order, EventType.ORDER_PAID, (), draw)]
     if settled.status is Status.FULFILLED:
-        events.append(_event(settled, EventType.ORDER_FULFILLED, checkout.deliverables, draw))
+        events.append(event(settled, EventType.ORDER_FULFILLED, checkout.deliverables, draw))
     return Transition(
         before=None,
         after=settled,
         steps=orders.steps(None, [("pay", order), ("settle", settled)], payment.provider),
         grant=grant,
-        messages=[_message(settled, kind.mail, grant, draw)] if kind.mail else [],
-        notice=notice,
+        messages=[message(settled, kind.mail, grant, draw)] if kind.mail else [],
+        notice=handled(notice, settled.id) if notice else None,
         events=events,
+    )
+
+
+def deliver(command: Deliver, seen: Seen, draw: Draw) -> Transition | None:
+    """Return what a delivery brings about; None when the order was fulfilled with the very same content before (DF-15)."""
+    order = seen.order
+    if order.status is not Status.FULFILLED or order.payment_status is PaymentStatus.REFUNDED:
+        return delivered(order, command, draw)
+    if tuple(deliverables.content_of(one) for one in seen.content) == command.content:
+        return None
+    raise AlreadyFulfilled(
+        f"Order {order.id} was fulfilled with other content; a fulfilled order keeps what its buyer has seen.",
+        current_status=order.status,
     )
 
 
@@ -78,12 +71,13 @@ def delivered(order: Order, command: Deliver, draw: Draw) -> Transition:
         steps=orders.steps(order, [("deliver", settled)], "seller"),
         content=content,
         grant=grant,
-        messages=[_message(settled, Template.READY, grant, draw)],
-        events=[_event(settled, EventType.ORDER_FULFILLED, shown, draw)],
+        messages=[message(settled, Template.READY, grant, draw)],
+        events=[event(settled, EventType.ORDER_FULFILLED, shown, draw)],
     )
 
 
-def _new_order(checkout: Checkout, payment: Payment, link: Link, draw: Draw) -> Order:
+def _new_order(checkout: Checkout, payment: Payment, draw: Draw) -> Order:
+    link = draw.new_link()
     return Order(
         account_id=checkout.account_id,
         id=draw.new_id("ord_"),
@@ -116,7 +110,8 @@ def _grant(order: Order, draw: Draw) -> NewGrant | None:
     return new_grant(order, draw.new_id("grt_"), draw.now) if order.status is Status.FULFILLED else None
 
 
-def _event(order: Order, kind: EventType, content: Sequence[wire.DeliverableFacts], draw: Draw) -> NewEvent:
+def event(order: Order, kind: EventType, content: Sequence[wire.DeliverableFacts], draw: Draw) -> NewEvent:
+    """Return the event that tells of `order` as it is, with its content's types."""
     return NewEvent(
         account_id=order.account_id,
         id=draw.event_id(),
@@ -127,7 +122,7 @@ def _event(order: Order, kind: EventType, content: Sequence[wire.DeliverableFact
     )
 
 
-def _message(order: Order, template: Template, grant: NewGrant | None, draw: Draw) -> NewMessage:
+def message(order: Order, template: Template, grant: NewGrant | None, draw: Draw) -> NewMessage:
     """Return the mail about `order`, with the promise of its grant; it carries no link, only the sealed token that makes one."""
     listing = msgspec.json.decode(order.listing, type=_Named)
     seller = msgspec.json.decode(order.seller, type=_Seller)

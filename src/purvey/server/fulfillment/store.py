@@ -12,15 +12,16 @@ from purvey.server.orders.model import TABLE, Order
 
 COMMIT = """
 SELECT fulfillment_commit(
-    $1::order_new[], $2::order_change[], $3::order_step[], $4::deliverable_new[],
-    $5::grant_new[], $6::message_new[], $7::notice_new[], $8::event_new[], $9::text[], $10::idempotency_answer[], $11)
+    $1::order_new[], $2::order_change[], $3::order_step[], $4::deliverable_new[], $5::text[], $6::grant_new[], $7::refund_note[],
+    $8::message_new[], $9::text[], $10::job_new[], $11::notice_new[], $12::text[], $13::idempotency_answer[], $14::event_new[], $15)
 """
 
 
 async def commit(database: Database, transitions: Sequence[Transition], now: datetime) -> set[str]:
     """Write the transitions and return the ids of the orders that were really made or changed.
 
-    It is guarded, so that it may run again after a lost connection: the second run changes nothing that the first one did.
+    It is guarded, so that it may run again after a lost connection: the second run changes nothing that the first one did. What
+    the first run changed it returns all the same, by its mark; an order that it made is found by its checkout.
     """
     by_order = sorted(transitions, key=lambda t: (t.after.account_id, t.after.id))
     rows = await database.write(
@@ -29,12 +30,16 @@ async def commit(database: Database, transitions: Sequence[Transition], now: dat
         [_change(t.before, t.after) for t in by_order if t.before is not None],
         _tuples(step for t in by_order for step in t.steps),
         _tuples(content for t in by_order for content in t.content),
+        [t.after.id for t in by_order if t.ends_grant],
         _tuples(t.grant for t in by_order if t.grant),
+        _tuples(refund for t in by_order for refund in t.refunds),
         _tuples(message for t in by_order for message in t.messages),
+        [t.after.id for t in by_order for _ in t.jobs],
+        _tuples(job for t in by_order for job in t.jobs),
         _tuples(t.notice for t in by_order if t.notice),
-        _tuples(event for t in by_order for event in t.events),
         [t.after.id for t in by_order if t.answer],
         _tuples(t.answer for t in by_order if t.answer),
+        _tuples(event for t in by_order for event in t.events),
         now,
         again=True,
     )
@@ -71,6 +76,9 @@ def _new(order: Order) -> tuple[Any, ...]:
         order.grant_downloads,
         order.access_hash,
         order.access_sealed,
+        order.fulfill_due_at,
+        order.on_late,
+        order.late_text,
         order.paid_at,
         order.fulfilled_at,
         order.handed_off_at,
@@ -95,6 +103,15 @@ def _change(before: Order, after: Order) -> tuple[Any, ...]:
         after.delivered_items,
         after.metadata,
         after.refund_amount,
+        after.refund_pending,
+        after.dispute_reference,
+        after.dispute_reason,
+        after.dispute_due_at,
+        after.dispute_told_at,
+        after.access_hash,
+        after.access_sealed,
+        after.fresh_links,
+        after.late_at,
         after.fulfilled_at,
         after.handed_off_at,
         after.refunded_at,

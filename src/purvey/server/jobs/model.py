@@ -35,6 +35,17 @@ class Job(msgspec.Struct, frozen=True):
         return self.lane_id.partition(":")[0]
 
 
+class NewJob(msgspec.Struct, frozen=True):
+    """A job to queue: the attributes of the SQL type `job_new`, in its order. One whose id is there already is left as it is."""
+
+    id: str
+    lane_id: str
+    kind: str
+    account_id: str | None
+    ref: str
+    due_at: datetime
+
+
 class Done(msgspec.Struct, frozen=True):
     """The work is done, or there is nothing left to do: the job goes."""
 

@@ -9,6 +9,8 @@ import msgspec
 from purvey.server.kit.states import StateTable
 
 ContentType = Literal["static", "generated", "webhook", "dynamic"]
+OnLate = Literal["remind", "refund", "fallback"]
+"""What follows when the content is not there in time: the seller is reminded, the buyer gets the money back, or a fixed text."""
 
 
 class Status(StrEnum):
@@ -44,7 +46,13 @@ class PaymentStatus(StrEnum):
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """One row of `orders`. JSON documents are kept as their bytes (`msgspec.Raw`) and passed on unparsed."""
+    """One row of `orders`. JSON documents are kept as their bytes (`msgspec.Raw`) and passed on unparsed.
+
+    `refund_amount` has gone back to the buyer, `refund_pending` was asked of the provider and is not answered yet. `fresh_links` is
+    how many links the buyer asked for. `dispute_reference` is the provider's id of the dispute that is told here, and
+    `dispute_told_at` its instant of what we know of it last. `fulfill_due_at` is the seller's promise, if there is one, `on_late`
+    what follows when it is not kept; `late_at` is when that was found.
+    """
 
     account_id: str
     id: str
@@ -68,10 +76,20 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     payment_provider: str
     payment_reference: str
     refund_amount: int = 0
+    refund_pending: int = 0
     grant_after: int
     grant_downloads: int
     access_hash: bytes
     access_sealed: bytes
+    fresh_links: int = 0
+    dispute_reference: str | None = None
+    dispute_reason: str | None = None
+    dispute_due_at: datetime | None = None
+    dispute_told_at: datetime | None = None
+    fulfill_due_at: datetime | None = None
+    on_late: OnLate = "remind"
+    late_text: str | None = None
+    late_at: datetime | None = None
     paid_at: datetime
     fulfilled_at: datetime | None = None
     handed_off_at: datetime | None = None
@@ -81,7 +99,10 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Step(msgspec.Struct, frozen=True):
-    """One row of an order's history: the transition `action` that led to `version`."""
+    """One row of an order's history: the transition `action` that led to `version`.
+
+    `mark` tells the command that made it from all others. These are the attributes of the SQL type `order_step`, in its order.
+    """
 
     account_id: str
     order_id: str
@@ -90,6 +111,7 @@ class Step(msgspec.Struct, frozen=True):
     from_status: str | None
     to_status: str
     actor: str
+    mark: str | None = None
 
 
 class HistoryEntry(msgspec.Struct, frozen=True):

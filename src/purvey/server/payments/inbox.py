@@ -58,7 +58,7 @@ class Inbox:
     async def hand_on(self, notice: Notice) -> Verdict | None:
         """Act on a verified notice; return None when that failed and it was kept for another try."""
         try:
-            verdict = await self._handlers[notice.type](notice.payment, notice)
+            verdict = await self._handlers[notice.type](notice.said, notice)
         except Unavailable:
             raise
         except Exception as error:

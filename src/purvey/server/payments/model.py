@@ -19,13 +19,13 @@ NoticeType = Literal["payment.succeeded"]
 
 
 class Notice(msgspec.Struct, frozen=True):
-    """A verified notice. `payload` is the text that was signed; `payment` is what it says, in our words."""
+    """A verified notice. `payload` is the text that was signed; `said` is what it says, in our words."""
 
     provider: str
     id: str
     type: NoticeType
     payload: str
-    payment: Payment
+    said: Payment
 
 
 class NewNotice(msgspec.Struct, frozen=True):
@@ -35,14 +35,37 @@ class NewNotice(msgspec.Struct, frozen=True):
     id: str
     type: str
     payload: str
-    payment: msgspec.Raw
-    checkout_id: str
+    said: msgspec.Raw
+    order_id: str
 
 
-def handled(notice: Notice) -> NewNotice:
-    """Return `notice` as it is stored with what it brought about."""
-    payment = msgspec.Raw(msgspec.json.encode(notice.payment))
-    return NewNotice(notice.provider, notice.id, notice.type, notice.payload, payment, notice.payment.checkout_id)
+def handled(notice: Notice, order_id: str) -> NewNotice:
+    """Return `notice` as it is stored with what it brought about for an order."""
+    said = msgspec.Raw(msgspec.json.encode(notice.said))
+    return NewNotice(notice.provider, notice.id, notice.type, notice.payload, said, order_id)
+
+
+RefundStatus = Literal["requested", "succeeded", "failed"]
+RefundOrigin = Literal["seller", "provider", "deadline", "second_payment"]
+"""Who wanted it: the seller through the API, somebody in the provider's own dashboard, the deadline of the order, or we ourselves,
+because the buyer paid one checkout twice."""
+
+
+class RefundNote(msgspec.Struct, frozen=True, kw_only=True):
+    """A refund as it is now: the attributes of the SQL type `refund_note`, in its order. `reference` is the provider's own id."""
+
+    account_id: str
+    id: str
+    order_id: str
+    provider: str
+    payment_reference: str
+    amount: int
+    currency: str
+    reason: str | None
+    origin: RefundOrigin
+    status: RefundStatus
+    reference: str | None = None
+    error: str | None = None
 
 
 class Accepted(msgspec.Struct, frozen=True):

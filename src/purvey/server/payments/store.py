@@ -12,14 +12,14 @@ JOB = "payments.notice"
 LANE = "payments"
 
 SETTLE = """
-INSERT INTO notices AS notice (provider, id, type, payload, payment, outcome, reason, received_at, handled_at)
+INSERT INTO notices AS notice (provider, id, type, payload, said, outcome, reason, received_at, handled_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8)
 ON CONFLICT (provider, id) DO UPDATE SET outcome = $6, reason = $7, handled_at = $8 WHERE notice.outcome IS NULL
 """
 
 KEEP = """
 WITH kept AS (
-    INSERT INTO notices AS notice (provider, id, type, payload, payment, reason, tries, received_at)
+    INSERT INTO notices AS notice (provider, id, type, payload, said, reason, tries, received_at)
     VALUES ($1, $2, $3, $4, $5, $6, 1, $7)
     ON CONFLICT (provider, id) DO UPDATE SET reason = $6, tries = notice.tries + 1 WHERE notice.outcome IS NULL
     RETURNING provider, id
@@ -45,7 +45,7 @@ async def keep(database: Database, notice: Notice, reason: str, now: datetime, a
 async def waiting(database: Database, refs: list[str]) -> dict[str, Notice]:
     """Return the notices named `provider:id` that are not settled, by that name."""
     rows = await database.rows(
-        "SELECT provider, id, type, payload, payment FROM notices"
+        "SELECT provider, id, type, payload, said FROM notices"
         " WHERE (provider, id) IN (SELECT split_part(ref, ':', 1), substr(ref, strpos(ref, ':') + 1) FROM unnest($1::text[]) ref)"
         " AND outcome IS NULL",
         refs,
@@ -54,9 +54,9 @@ async def waiting(database: Database, refs: list[str]) -> dict[str, Notice]:
 
 
 def _stored(notice: Notice) -> tuple[str, str, str, str, bytes]:
-    return notice.provider, notice.id, notice.type, notice.payload, msgspec.json.encode(notice.payment)
+    return notice.provider, notice.id, notice.type, notice.payload, msgspec.json.encode(notice.said)
 
 
 def _notice(row: Record) -> Notice:
-    payment = msgspec.json.decode(row["payment"], type=Payment)
-    return Notice(row["provider"], row["id"], row["type"], row["payload"], payment)
+    said = msgspec.json.decode(row["said"], type=Payment)
+    return Notice(row["provider"], row["id"], row["type"], row["payload"], said)
