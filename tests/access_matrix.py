@@ -5,6 +5,7 @@ account's goods stand in the place of the path's parameters, `asks` which of the
 owner sends.
 """
 
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -33,16 +34,21 @@ class Account:
 
 @dataclass(frozen=True)
 class Seller:
-    """A route that needs an API key. `status` is what its owner is answered."""
+    """A route that needs an API key. `status` is what its owner is answered. With `file`, the body is a form with a file."""
 
     of: Mapping[str, str] = field(default_factory=dict)
     asks: Mapping[str, str] = field(default_factory=dict)
     body: Any = None
     status: int = 200
+    file: bytes | None = None
 
     def values(self, goods: Mapping[str, str]) -> dict[str, str]:
         """Return what stands in the place of the path's parameters."""
         return {parameter: goods[name] for parameter, name in self.of.items()}
+
+    def sent(self, goods: Mapping[str, str]) -> dict[str, Any]:
+        """Return what its owner sends, as the client takes it."""
+        return {"data": {"file": io.BytesIO(self.file)}} if self.file else {"json": filled(self.body, goods)}
 
 
 @dataclass(frozen=True)
@@ -81,6 +87,8 @@ SELLERS: Mapping[str, Seller] = MappingProxyType(
             DRAFT | {"deliverable_id": "deliverable"}, status=204
         ),
         "POST /v1/listings/{listing_id}/rotate-secret": Seller(DRAFT, body={"which": "signing"}),
+        "POST /v1/files": Seller(file=b"the goods", status=201),
+        "GET /v1/files/{file_id}": Seller({"file_id": "file"}),
         "GET /v1/orders": Seller(asks={"listing_id": "published", "cursor": "cursor"}),
         "GET /v1/orders/{order_id}": Seller(ORDER),
         "GET /v1/orders/{order_id}/history": Seller(ORDER),
@@ -170,6 +178,7 @@ async def open_account(shop: Shop, name: str) -> Account:
     endpoint = published["callback_endpoint_id"]
     [delivery] = (await ask("GET", f"/v1/webhooks/{endpoint}/deliveries")).json["data"]
     cursor = (await ask("GET", "/v1/listings?limit=1")).json["cursor"]
+    file = (await shop.upload(b"the goods", key=key)).json
     goods = {
         "draft": draft["id"],
         "deliverable": draft["deliverables"][0]["id"],
@@ -178,6 +187,7 @@ async def open_account(shop: Shop, name: str) -> Account:
         "checkout": checkout["id"],
         "token": access.removeprefix("/access/"),
         "order": order["id"],
+        "file": file["id"],
         "event": event["id"],
         "delivery": delivery["id"],
         "cursor": cursor,

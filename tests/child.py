@@ -24,6 +24,7 @@ from crash import tracing
 from makers import SECRET_KEY
 from purvey.server import app as composition
 from purvey.server.app import App
+from purvey.server.files.storage import Storage
 from purvey.server.jobs.worker import Worker
 from purvey.server.kit.batching import Batcher
 from purvey.server.kit.clock import DatabaseClock
@@ -46,11 +47,12 @@ LEFT_BEHIND = "SELECT count(*) FROM jobs WHERE lease_token IS NOT NULL AND lease
 
 @dataclass(frozen=True)
 class Orders:
-    """What a child is told at its birth: its database, port and mail server, and how far ahead its clock is, in seconds."""
+    """What a child is told at its birth: where everything is, and how far ahead its clock is, in seconds."""
 
     database_url: str
     port: int
     smtp_url: str
+    storage_url: str
     ahead: float
 
 
@@ -86,7 +88,10 @@ class Steps:
 
     def came(self, moment: str, what: str, on_behalf: tuple[str, ...] = ()) -> None:
         """Report a step; it is the last thing done if it is the one to die at. `on_behalf` counts when no action is under way."""
-        actions, place = tracing.actions() or on_behalf, tracing.place()
+        self.came_to(moment, what, tracing.actions() or on_behalf, tracing.place())
+
+    def came_to(self, moment: str, what: str, actions: tuple[str, ...], place: str) -> None:
+        """Report a step that comes by where it cannot be seen who is at it."""
         name = f"{actions[0] if actions else place}: {moment} {what}"
         count = self._seen[name] = self._seen.get(name, 0) + 1
         step = Step(name if count == 1 else f"{name} #{count}", actions, place)
@@ -300,6 +305,7 @@ async def _serve(self: Unborn, orders: Orders, pipe: Pipe) -> None:
     self.database.idle = lambda: pipe.send("idle")
     self.steps.pipe = pipe
     self.clock.ahead = timedelta(seconds=orders.ahead)
+    self.app.storage.url = orders.storage_url
     _make_mortal(self.steps, self.gate, transports.Smtp(transports.read_url(orders.smtp_url)))
     async with served(self.app.web, orders.port):
         self.app.worker.start()
@@ -313,12 +319,26 @@ async def _serve(self: Unborn, orders: Orders, pipe: Pipe) -> None:
 def _make_mortal(steps: Steps, gate: Gate, mail_server: transports.Smtp) -> None:
     """Make steps of what is sent, note who gave a batch its commands, and hold the worker back; in this process alone."""
     send, hand_over, submit, turn = SafeHttp.send, mail_server.send, Batcher.submit, Worker._turn
+    put, delete = Storage.put, Storage.delete
 
     async def mortal_send(self: SafeHttp, *args: Any, **options: Any) -> Any:
         return await steps.around("send over HTTP", lambda: send(self, *args, **options))
 
     async def mortal_hand_over(_: transports.Smtp, *args: Any) -> Any:
         return await steps.around("hand over the mail", lambda: hand_over(*args))
+
+    async def mortal_put(self: Storage, blob: str, chunks: AsyncIterator[bytes]) -> None:
+        whose = tracing.actions(), tracing.place()
+
+        async def mortal_chunks() -> AsyncIterator[bytes]:
+            async for chunk in chunks:
+                yield chunk
+            steps.came_to("in the middle of", "storing a file", *whose)
+
+        await steps.around("store a file", lambda: put(self, blob, mortal_chunks()))
+
+    async def mortal_delete(self: Storage, blob: str) -> None:
+        await steps.around("delete a file", lambda: delete(self, blob))
 
     async def traced_submit(self: Batcher[Any, Any], command: Any) -> Any:
         with tracing.on_behalf():
@@ -331,6 +351,8 @@ def _make_mortal(steps: Steps, gate: Gate, mail_server: transports.Smtp) -> None
 
     replaced: list[tuple[type, str, Any]] = [
         (SafeHttp, "send", mortal_send),
+        (Storage, "put", mortal_put),
+        (Storage, "delete", mortal_delete),
         (transports.Smtp, "send", mortal_hand_over),
         (Batcher, "submit", traced_submit),
         (Worker, "_turn", gated_turn),

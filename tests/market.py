@@ -2,10 +2,12 @@
 
 import asyncio
 import contextlib
+import tempfile
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from email.message import EmailMessage
+from pathlib import Path
 from typing import Any, cast
 
 import aiohttp
@@ -172,7 +174,8 @@ async def running_shop(
     database: Database, clock: FakeClock, seller: str = "seller@example.com", **settings: Any
 ) -> AsyncIterator[tuple[Shop, App]]:
     """Serve the whole application on a free port, without a worker."""
-    with reserved_port() as port:
+    with reserved_port() as port, tempfile.TemporaryDirectory(prefix="pv-files-") as files:
+        settings.setdefault("storage_url", Path(files).as_uri())
         chosen = Settings(port=port, allow_private_urls=True, **settings)
         app = build(chosen, database, clock, Keyring([SECRET_KEY]))
         account, key = await accounts.create_account(app.tools, seller, "The Shop")

@@ -495,6 +495,21 @@ JOBS = [
     ),
 ]
 
+FILES = [
+    Act(
+        "a file is uploaded, and nobody attaches it",
+        ("files.actions.arriving", "files.actions.keep", "files.actions.remove", "files.work.RemoveFile.run"),
+        asks("POST", "/v1/files", 201, **scenes.form(b"the goods")),
+        checks={"it is gone": "SELECT count(*) = 0 FROM files WHERE account_id = $1"},
+    ),
+    Act(
+        "an upload is refused when it has come",
+        ("files.actions.arriving", "files.actions.discard"),
+        asks("POST", "/v1/files", 422, **scenes.form(b"the goods", b"twice")),
+        checks={"it is gone": "SELECT count(*) = 0 FROM files WHERE account_id = $1"},
+    ),
+]
+
 # Requests with an Idempotency-Key: asked again, they have one effect, and the first answer.
 KEYED = [
     Act(
@@ -541,4 +556,4 @@ KEYED = [
     ),
 ]
 
-ACTS = [*ACCOUNTS, *LISTINGS, *CHECKOUTS, *PAYMENTS, *FULFILLMENT, *WEBHOOKS, *MAIL, *ACCESS, *JOBS, *KEYED]
+ACTS = [*ACCOUNTS, *LISTINGS, *CHECKOUTS, *PAYMENTS, *FULFILLMENT, *WEBHOOKS, *MAIL, *ACCESS, *JOBS, *FILES, *KEYED]

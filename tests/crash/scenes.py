@@ -26,6 +26,16 @@ URL = DeliverableIn(type="url", value="https://example.com/the-goods")
 BUYER = "ada@example.com"
 
 
+def form(*files: bytes) -> Mapping[str, Any]:
+    """Return the body and the headers of an upload; one file is right."""
+    parts = [
+        b'--XbX\r\nContent-Disposition: form-data; name="file"; filename="kit.pdf"\r\n\r\n' + file + b"\r\n"
+        for file in files
+    ]
+    headers = {"Content-Type": "multipart/form-data; boundary=XbX"}
+    return {"data": b"".join([*parts, b"--XbX--\r\n"]), "headers": headers}
+
+
 def draft(*content: DeliverableIn, **fields: Any) -> Telling:
     """Make a listing: `{listing}`. With `callback`, its webhooks go to the receiver outside."""
     calls_back = fields.pop("callback", False)

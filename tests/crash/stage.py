@@ -9,11 +9,13 @@ import multiprocessing
 import os
 import signal
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from multiprocessing import forkserver
+from pathlib import Path
 from typing import Any, cast
 
 import aiohttp
@@ -157,6 +159,7 @@ class Stage:
     app: App
     clock: StageClock
     session: aiohttp.ClientSession
+    files: Path
     server: Server = field(init=False)
 
     @property
@@ -167,7 +170,9 @@ class Stage:
         """Start a server, later than all leases of the one before."""
         self.clock.ahead += timedelta(seconds=LEASE)
         ahead = self.clock.ahead.total_seconds()
-        self.server = Server(child.Orders(self.database_url, self.port, self.outside.smtp_url, ahead))
+        self.server = Server(
+            child.Orders(self.database_url, self.port, self.outside.smtp_url, self.files.as_uri(), ahead)
+        )
         assert await self.server.answer() == "ready"
 
     async def start_again(self) -> bool:
@@ -222,12 +227,13 @@ JOBS = "SELECT count(*) AS jobs, count(lease_token) AS leased, min(due_at) AS du
 async def open_stage(database: Database, database_url: str) -> AsyncIterator[Stage]:
     """Open the world, with a server that is ready."""
     connector = aiohttp.TCPConnector(force_close=True)
-    with reserved_port() as port:
+    with reserved_port() as port, tempfile.TemporaryDirectory(prefix="pv-files-") as files:
         async with outside_world() as outside, aiohttp.ClientSession(connector=connector) as session:
             app, clock = _parents_own()
             app.tools.database.pool = database.pool
             clock.ahead = timedelta()
-            stage = Stage(database, database_url, port, outside, app, clock, session)
+            app.storage.url = Path(files).as_uri()
+            stage = Stage(database, database_url, port, outside, app, clock, session, Path(files))
             await stage.start()
             try:
                 yield stage

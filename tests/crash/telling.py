@@ -56,6 +56,15 @@ async def check(stage: Stage, act: Act, scene: Scene) -> None:
     await act.known(scene)
     await everything_was_sent(scene)
     await no_cursor_skips(scene)
+    await no_bytes_are_left(scene)
+
+
+async def no_bytes_are_left(scene: Scene) -> None:
+    """What lies in the storage is what rows name, and all of it; half a file, left by a death, is gone."""
+    named = await scene.tools.database.rows("SELECT blob FROM files WHERE status IN ('waiting', 'attached')")
+    folder = scene.stage.files
+    found = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}  # nobody waits
+    assert found == {row["blob"] for row in named}
 
 
 async def everything_was_sent(scene: Scene) -> None:

@@ -7,6 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from purvey.server.files import model as files
 from purvey.server.kit.states import StateTable
 from purvey.server.orders import model as orders
 from purvey.server.webhooks import model as webhooks
@@ -14,6 +15,7 @@ from purvey.server.webhooks import model as webhooks
 PAGE = Path(__file__).parents[2] / "docs" / "states.md"
 TABLES: list[tuple[str, str, type[StrEnum], StateTable[Any]]] = [
     ("An order", "orders/model.py", orders.Status, orders.TABLE),
+    ("A file", "files/model.py", files.Status, files.TABLE),
     ("A delivery", "webhooks/model.py", webhooks.DeliveryStatus, webhooks.STATES),
 ]
 """Of what, where it is written (below `src/purvey/server/`), its states, and the table."""

@@ -125,7 +125,7 @@ def test_a_route_of_sellers_is_shut_without_a_live_key(street: Street, name: str
             entry.values(street.owner.goods),
             {one: unlike(street.owner.goods[of]) for one, of in entry.of.items()},
         ):
-            reply = street.ask(route, key, values, json=filled(entry.body, street.owner.goods))
+            reply = street.ask(route, key, values, **entry.sent(street.owner.goods))
             assert (reply.status, reply.json["code"]) == (401, "authentication_error")
             assert _complaints(reply) == []
             assert _leaked(reply, street.owner, set(values.values())) == set()
@@ -138,9 +138,8 @@ def test_another_accounts_object_is_exactly_like_an_unknown_one(street: Street, 
     before = street.shop.run(lambda: _rows(street.shop, street.stranger.id))
     for values in foreign_values(entry, street):
         unknown = {one: unlike(id_) if id_ in street.owner.goods.values() else id_ for one, id_ in values.items()}
-        body = filled(entry.body, street.stranger.goods)
-        foreign = street.ask(route, street.stranger.key, values, json=body)
-        nobodys = street.ask(route, street.stranger.key, unknown, json=body)
+        foreign = street.ask(route, street.stranger.key, values, **entry.sent(street.stranger.goods))
+        nobodys = street.ask(route, street.stranger.key, unknown, **entry.sent(street.stranger.goods))
         assert foreign.status == 404
         assert as_unknown(foreign, values) == as_unknown(nobodys, unknown)
         assert _complaints(foreign) == []
@@ -175,10 +174,10 @@ def test_the_owner_is_let_in_and_a_stranger_with_the_same_idempotency_key_is_not
     street = _street(shop)
     route, entry = ROUTES[name], SELLERS[name]
     values = entry.values(street.owner.goods)
-    options = {"json": filled(entry.body, street.owner.goods), "headers": {"Idempotency-Key": "the same"}}
-    reply = street.ask(route, street.owner.key, values, **options)
+    same = {"headers": {"Idempotency-Key": "the same"}}
+    reply = street.ask(route, street.owner.key, values, **same, **entry.sent(street.owner.goods))
     assert reply.status == entry.status, reply.text
-    again = street.ask(route, street.stranger.key, values, **options)
+    again = street.ask(route, street.stranger.key, values, **same, **entry.sent(street.owner.goods))
     assert again.status == (404 if entry.of else entry.status)
     assert _leaked(again, street.owner, set(values.values())) == set()
 

@@ -13,6 +13,9 @@ from purvey.server.accounts import api as accounts_api
 from purvey.server.checkout import api as checkout_api
 from purvey.server.checkout.work import ConfirmFree
 from purvey.server.events import api as events_api
+from purvey.server.files import api as files_api
+from purvey.server.files.storage import Storage
+from purvey.server.files.work import RemoveFile
 from purvey.server.fulfillment import api as fulfillment_api
 from purvey.server.fulfillment.actions import Fulfillment
 from purvey.server.jobs.model import Kind
@@ -47,7 +50,7 @@ from purvey.server.storefront.shop import Shop
 from purvey.server.webhooks import api as webhooks_api
 from purvey.server.webhooks.work import Deliver as DeliverWebhook
 
-SLOTS = {"payments": 16, "checkout": 4, "webhook": 64, "mail": 8}
+SLOTS = {"payments": 16, "checkout": 4, "webhook": 64, "mail": 8, "files": 4}
 """Lane kind -> jobs at once in one worker process."""
 
 
@@ -61,6 +64,7 @@ class App:
     tools: Tools
     fulfillment: Fulfillment
     inbox: Inbox
+    storage: Storage
     health: health.Health
     wake: Wake
     outbound: SafeHttp
@@ -85,12 +89,10 @@ def build(settings: Settings, database: Database, clock: Clock, keyring: Keyring
     # The inbox knows no orders: this table says what acts on which notice.
     inbox = Inbox(tools, [sandbox], {"payment.succeeded": fulfillment.paid}, wake.poke)
     outbound = SafeHttp(allow_private=settings.allow_private_urls)
+    storage = Storage(settings.storage, settings.max_upload_bytes)
     work: list[Kind[Any]] = [
-        ReportSandboxPayment(tools, sandbox, inbox),
-        HandOnNotice(tools, inbox),
-        ConfirmFree(tools, inbox),
-        DeliverWebhook(tools, outbound),
-        _mail(settings, tools),
+        *(ReportSandboxPayment(tools, sandbox, inbox), HandOnNotice(tools, inbox), ConfirmFree(tools, inbox)),
+        *(DeliverWebhook(tools, outbound), _mail(settings, tools), RemoveFile(tools, storage)),
     ]
     worker = Worker(tools, wake, work, SLOTS, {"webhook": settings.webhook_rate} if settings.webhook_rate else None)
     shop = Shop(test_mode=settings.payments == "sandbox", has_mailbox=settings.has_mailbox)
@@ -103,6 +105,7 @@ def build(settings: Settings, database: Database, clock: Clock, keyring: Keyring
             "tools": tools,
             "inbox": inbox,
             "sandbox": sandbox,
+            "storage": storage,
             "fulfillment": fulfillment,
             "health": readiness,
             "shop": shop,
@@ -112,13 +115,24 @@ def build(settings: Settings, database: Database, clock: Clock, keyring: Keyring
         },
         error_page=partial(error_page, test_mode=shop.test_mode),
     )
-    watched = partial(
-        make_app,
-        [*health.routes, *metrics_api.routes],
-        ids=tools.ids,
-        given={"health": readiness, "measures": measures},
+    return App(
+        tools,
+        fulfillment,
+        inbox,
+        storage,
+        readiness,
+        wake,
+        outbound,
+        worker,
+        web,
+        _watched(tools.ids, readiness, measures),
+        measures,
     )
-    return App(tools, fulfillment, inbox, readiness, wake, outbound, worker, web, watched, measures)
+
+
+def _watched(ids: Ids, readiness: health.Health, measures: Measures) -> Callable[[], Litestar]:
+    routes = [*health.routes, *metrics_api.routes]
+    return partial(make_app, routes, ids=ids, given={"health": readiness, "measures": measures})
 
 
 def _limits(settings: Settings, tools: Tools) -> RateLimits | None:
@@ -138,6 +152,7 @@ def _routes(settings: Settings) -> list[ControllerRouterHandler]:
         health.routes,
         metrics_api.routes,
         accounts_api.routes,
+        files_api.routes,
         listings_api.routes,
         checkout_api.routes,
         payments_api.routes,

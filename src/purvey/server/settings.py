@@ -54,6 +54,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """The sender of every mail."""
     allow_private_urls: bool = False
     """Lets webhooks go to private addresses, for local development."""
+    storage_url: str | None = None
+    """Where uploaded files lie: file:///folder or s3://bucket/prefix; default: the folder `files` of the data directory."""
+    max_upload_bytes: Annotated[int, msgspec.Meta(ge=1, le=1 << 50)] = 100 * 1024 * 1024
+    """How many bytes an uploaded file may have."""
     webhook_rate: Annotated[float, msgspec.Meta(ge=0, le=10_000)] = 10.0
     """Requests a second to one webhook URL at most; 0 means no limit."""
     rate_limits: str = "on"
@@ -93,6 +97,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     def proxies(self) -> list[str]:
         """The trusted proxies, each an address or a network."""
         return [part.strip() for part in self.trusted_proxies.split(",") if part.strip()]
+
+    @property
+    def storage(self) -> str:
+        """The URL of where files lie."""
+        return self.storage_url or (self.data_dir.absolute() / "files").as_uri()
 
     @property
     def secret_keys(self) -> tuple[str, ...]:
@@ -175,6 +184,10 @@ def _check(settings: Settings) -> None:
         )
     if settings.smtp_url is not None and not _is_url(settings.smtp_url, "smtp", "smtps"):
         raise SettingsError("PURVEY_SMTP_URL is no URL of a mail server. Give smtp[s]://user:password@host:port.")
+    if not _is_storage(settings.storage):
+        raise SettingsError(
+            "PURVEY_STORAGE_URL names no place for files. Give file:///folder, or s3://bucket/prefix for whatever speaks S3."
+        )
     if settings.rate_limits not in {"on", "off"} and not re.fullmatch(r"[1-9][0-9]{0,6}", settings.rate_limits):
         raise SettingsError(
             f"PURVEY_RATE_LIMITS must be on, off or a whole number of requests a minute, not {settings.rate_limits!r}."
@@ -199,6 +212,18 @@ def _check_network(proxy: str) -> None:
         raise SettingsError(
             f"PURVEY_TRUSTED_PROXIES: {error}. Give addresses and networks, such as 127.0.0.1, 10.0.0.0/8."
         ) from None
+
+
+def _is_storage(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    if parts.query or parts.fragment or parts.username:
+        return False
+    if parts.scheme == "file":
+        return not parts.netloc and parts.path.startswith("/")
+    return parts.scheme == "s3" and bool(parts.netloc)
 
 
 def _is_url(url: str, *schemes: str) -> bool:

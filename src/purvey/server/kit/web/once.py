@@ -2,7 +2,8 @@
 
 With a key the handler is handed tools whose database is one transaction, into which its answer is written too: there is no effect
 without its answer, and no handler has to think of it. What happens in more than one transaction is said by what it returns: `Then`
-for what comes after the commit; `Recorded` by a handler that takes a `claim`, because it writes in batches with others.
+for what comes after the commit; `Recorded` by a handler that takes a `claim`, because it writes in batches with others. A body that
+is too large to be held is read by what `reads` names, and the handler is handed what came of it.
 """
 
 import contextlib
@@ -26,11 +27,16 @@ AnyRequest = Request[Any, Any, Any]
 Handler = TypeVar("Handler", bound=Callable[..., Awaitable[Any]])
 Whose = Callable[..., Awaitable[str]]
 """Returns the account in whose name a public request is made, given the handler's `tools` and `data`."""
+Reads = Callable[..., contextlib.AbstractAsyncContextManager[Any]]
+"""Reads a body as it comes, given the `request` and what the handler is given. What it yields is the handler's parameter `body`; it
+has `asked`, the bytes that tell one request from another. It ends after the answer was written, or was found to be written."""
 
 REPLAYED = (b"idempotent-replayed", b"true")
 """The header of an answer that was given before."""
 RUNS = 3
 """How often a transaction that PostgreSQL undid (a deadlock) is run."""
+HIDDEN = frozenset({"claim", "body"})
+"""Parameters of a handler that are given by `once`, not by the framework."""
 _KEYWORD = inspect.Parameter.KEYWORD_ONLY
 
 _Key = Annotated[
@@ -63,17 +69,24 @@ class Recorded:
     body: bytes
 
 
-def once(whose: Whose | None = None) -> Callable[[Handler], Handler]:
+def once(whose: Whose | None = None, *, reads: Reads | None = None) -> Callable[[Handler], Handler]:
     """Let a handler run once per `Idempotency-Key`.
 
     The key belongs to the API key that asked; on a public route, `whose` names the account. A handler with a parameter `claim`
-    (`Claim | None`) may write the answer with its effect by itself, and then returns it as `Recorded`.
+    (`Claim | None`) may write the answer with its effect by itself, and then returns it as `Recorded`. With `reads`, the handler
+    has a parameter `body`, and the key is claimed when the body has come: only then is it known what was asked.
     """
 
     def decorate(handler: Handler) -> Handler:
         given_claim = {"claim": None} if "claim" in inspect.signature(handler).parameters else {}
 
         async def run(*, request: AnyRequest, idempotency_key: str | None = None, **given: Any) -> Any:
+            if reads is None:
+                return await run_once(request, idempotency_key, given)
+            async with reads(request=request, **given) as body:
+                return await run_once(request, idempotency_key, given | {"body": body})
+
+        async def run_once(request: AnyRequest, idempotency_key: str | None, given: dict[str, Any]) -> Any:
             if idempotency_key is None:
                 result = await handler(**given, **given_claim)
                 return await result.better() if isinstance(result, Then) else result
@@ -100,7 +113,8 @@ async def _claim(
     request: AnyRequest, records: Idempotency, key: str, whose: Whose | None, given: dict[str, Any]
 ) -> Claim | bytes:
     account_id, key_id = (await whose(**given), "") if whose else asker(request.scope)
-    asked = request.scope["query_string"] + b"\0" + await request.body()
+    body = given["body"].asked if "body" in given else await request.body()
+    asked = request.scope["query_string"] + b"\0" + body
     scope = [key_id, request.method, request.scope["path"].rstrip("/")]
     return await records.claim(account_id, key, scope, asked)
 
@@ -150,7 +164,7 @@ def _as_sent(body: bytes) -> msgspec.Raw | None:
 def _described(run: Callable[..., Awaitable[Any]], handler: Handler) -> Handler:
     """Give `run` the name, the words and the parameters of `handler`, and the header."""
     signature = inspect.signature(handler)
-    kept = [one for name, one in signature.parameters.items() if name != "claim"]
+    kept = [one for name, one in signature.parameters.items() if name not in HIDDEN]
     added = [
         inspect.Parameter("request", _KEYWORD, annotation=AnyRequest),
         inspect.Parameter("idempotency_key", _KEYWORD, annotation=_Key, default=None),

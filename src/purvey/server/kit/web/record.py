@@ -14,7 +14,7 @@ from purvey.server.kit import metrics
 from purvey.server.kit.ids import Ids
 
 MOST_DROPPED = 16 * 1024 * 1024
-"""Bytes of a body that is too large that are read and dropped before the answer is sent."""
+"""Bytes of a body that nobody will read that are read and dropped before the answer is sent."""
 DROP_FOR = 5.0
 """Seconds that this may take."""
 
@@ -100,7 +100,7 @@ class Record:
             # No route has this method, so that the router says which ones it has; `failures` makes the answer of that.
             keys["method"] = keys[_OPTIONS] = "WHICH"
         status: int | None = None
-        all_read = False
+        all_read = _is_held_back(scope)
 
         async def receive_and_see() -> HTTPReceiveMessage | WebSocketReceiveMessage:
             nonlocal all_read
@@ -112,7 +112,7 @@ class Record:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                if status == 413 and not all_read:
+                if status >= 400 and not all_read:
                     await _read_on(receive_and_see)
                 kept = any(name == b"cache-control" for name, _ in message["headers"])
                 message["headers"] = [*message["headers"], *added, *(() if kept else (UNKEPT,))]
@@ -130,6 +130,11 @@ class Record:
             log.info(
                 "request", method=method, route=route, status=status, duration_ms=round(seconds * 1000, 2), **notes
             )
+
+
+def _is_held_back(scope: Scope) -> bool:
+    """Return whether the client waits for the word to send the body: it need not send it to hear that it is not wanted."""
+    return (b"expect", b"100-continue") in scope["headers"]
 
 
 async def _read_on(receive: Receive) -> None:
