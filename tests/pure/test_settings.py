@@ -37,6 +37,8 @@ def test_every_setting_is_read_from_its_variable() -> None:
         "mail_from": "Shop <shop@shop.example>",
         "allow_private_urls": True,
         "log_format": "json",
+        "storage_url": "s3://bucket/prefix",
+        "max_upload_bytes": 5_000_000,
         "webhook_rate": 2.5,
         "rate_limits": "60",
         "trusted_proxies": "10.0.0.0/8",
@@ -46,6 +48,22 @@ def test_every_setting_is_read_from_its_variable() -> None:
     assert set(values) == set(Settings.__struct_fields__)
     environment = {f"PURVEY_{name.upper()}": str(value) for name, value in values.items()}
     assert read(environment) == Settings(**values)  # type: ignore[arg-type]  # one dict for every type
+
+
+def test_files_lie_in_the_data_directory_unless_told_otherwise() -> None:
+    assert read({"PURVEY_DATA_DIR": "/srv/a shop"}).storage == "file:///srv/a%20shop/files"
+    assert read({"PURVEY_STORAGE_URL": "s3://bucket/prefix"}).storage == "s3://bucket/prefix"
+    for wrong in (
+        "/srv/files",
+        "file://host/x",
+        "s3:///x",
+        "https://bucket",
+        "file:relative",
+        "s3://bucket?x=1",
+        "s3://a:b@c",
+    ):
+        with pytest.raises(SettingsError, match=r"^PURVEY_STORAGE_URL names no place for files\."):
+            read({"PURVEY_STORAGE_URL": wrong})
 
 
 @pytest.mark.parametrize(("text", "means"), [("1", True), ("true", True), ("0", False), ("false", False)])
