@@ -34,6 +34,13 @@ async def make_account(tools: Tools, name: str = "Stella Stars") -> str:
 
 async def make_checkout(tools: Tools, account_id: str, **changes: Any) -> Checkout:
     """Store an open checkout of a static listing with one text, and return it; `changes` replace fields."""
+    checkout = await start_checkout(tools, account_id, **changes)
+    assert checkout is not None
+    return checkout
+
+
+async def start_checkout(tools: Tools, account_id: str, **changes: Any) -> Checkout | None:
+    """Do as `make_checkout`; return None when none is left of what is limited."""
     content = NewDeliverable(account_id, tools.ids.new("del_"), None, "text", "the goods", None, None)
     await tools.database.write(
         "SELECT deliverables_make($1::deliverable_new[], $2)", [msgspec.structs.astuple(content)], tools.clock.now()
@@ -58,8 +65,7 @@ async def make_checkout(tools: Tools, account_id: str, **changes: Any) -> Checko
         "expires_at": START + timedelta(minutes=30),
     }
     checkout = Checkout(**(fields | changes))
-    await checkouts.insert(tools.database, checkout)
-    return checkout
+    return checkout if await checkouts.insert(tools.database, checkout) else None
 
 
 def make_payment(checkout: Checkout, reference: str = "") -> Payment:

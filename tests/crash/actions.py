@@ -348,6 +348,40 @@ CHECKOUTS = [
     ),
 ]
 
+
+def stock_is(least: int, most: int) -> Mapping[str, str]:
+    """Return the check of what is left for sale."""
+    return {"the rest is for sale": f"SELECT stock BETWEEN {least} AND {most} FROM listings WHERE account_id = $1"}
+
+
+STOCK = [
+    Act(
+        "a checkout takes one of the stock and gives it back",
+        ("checkout.actions.begin", "stock.work.GiveBack.run"),
+        checks_out,
+        on_sale(TEXT, stock=3),
+        again=unless_known(checks_out),
+        checks=stock_is(3, 3),
+    ),
+    Act(
+        "one of the stock is paid",
+        ("stock.work.GiveBack.run", *NOTICE),
+        notify,
+        in_turn(on_sale(TEXT, stock=3), scenes.checkout),
+        checks=FULFILLED | stock_is(2, 2),
+        parts=2,
+    ),
+    Act(
+        "the last one is taken for nothing",
+        ("checkout.actions.begin", "checkout.actions.settled", "fulfillment.actions.Fulfillment.paid"),
+        checks_out,
+        on_sale(TEXT, price=0, stock=2),
+        again=unless_known(checks_out),
+        checks=stock_is(0, 1),
+        parts=2,
+    ),
+]
+
 PAYMENTS = [
     Act(
         "a checkout is paid in the sandbox",
@@ -556,4 +590,17 @@ KEYED = [
     ),
 ]
 
-ACTS = [*ACCOUNTS, *LISTINGS, *CHECKOUTS, *PAYMENTS, *FULFILLMENT, *WEBHOOKS, *MAIL, *ACCESS, *JOBS, *FILES, *KEYED]
+ACTS = [
+    *ACCOUNTS,
+    *LISTINGS,
+    *CHECKOUTS,
+    *STOCK,
+    *PAYMENTS,
+    *FULFILLMENT,
+    *WEBHOOKS,
+    *MAIL,
+    *ACCESS,
+    *JOBS,
+    *FILES,
+    *KEYED,
+]

@@ -101,6 +101,7 @@ INVARIANTS: Checks = {
             ) told USING (account_id)
             WHERE (1, last_sequence, last_sequence) IS DISTINCT FROM (first, last, n))""",
     # Nothing is left behind, and nothing is half made.
+    "nothing is held any more": "SELECT NOT EXISTS (SELECT FROM holds)",
     "no job is left": "SELECT NOT EXISTS (SELECT FROM jobs)",
     "a file is attached, or gone": "SELECT NOT EXISTS (SELECT FROM files WHERE status <> 'attached')",
     "nothing is in flight": "SELECT NOT EXISTS (SELECT FROM lanes WHERE in_flight <> 0)",

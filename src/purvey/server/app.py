@@ -42,6 +42,7 @@ from purvey.server.payments.inbox import Inbox
 from purvey.server.payments.sandbox.provider import Sandbox
 from purvey.server.payments.work import HandOnNotice, ReportSandboxPayment
 from purvey.server.settings import Settings, SettingsError
+from purvey.server.stock.work import GiveBack
 from purvey.server.storefront import api as storefront_api
 from purvey.server.storefront import mailbox as mailbox_pages
 from purvey.server.storefront import sandbox as sandbox_pages
@@ -50,7 +51,7 @@ from purvey.server.storefront.shop import Shop
 from purvey.server.webhooks import api as webhooks_api
 from purvey.server.webhooks.work import Deliver as DeliverWebhook
 
-SLOTS = {"payments": 16, "checkout": 4, "webhook": 64, "mail": 8, "files": 4}
+SLOTS = {"payments": 16, "checkout": 4, "stock": 4, "webhook": 64, "mail": 8, "files": 4}
 """Lane kind -> jobs at once in one worker process."""
 
 
@@ -92,7 +93,7 @@ def build(settings: Settings, database: Database, clock: Clock, keyring: Keyring
     storage = Storage(settings.storage, settings.max_upload_bytes)
     work: list[Kind[Any]] = [
         *(ReportSandboxPayment(tools, sandbox, inbox), HandOnNotice(tools, inbox), ConfirmFree(tools, inbox)),
-        *(DeliverWebhook(tools, outbound), _mail(settings, tools), RemoveFile(tools, storage)),
+        *(DeliverWebhook(tools, outbound), _mail(settings, tools), RemoveFile(tools, storage), GiveBack(tools)),
     ]
     worker = Worker(tools, wake, work, SLOTS, {"webhook": settings.webhook_rate} if settings.webhook_rate else None)
     shop = Shop(test_mode=settings.payments == "sandbox", has_mailbox=settings.has_mailbox)

@@ -73,6 +73,7 @@ __all__ = [
     "Unavailable",
     "ValidationError",
     "invalid",
+    "sold_out",
     "unknown",
 ]
 
@@ -165,6 +166,11 @@ class InvalidPrice(ValidationError):
     """The price is not a whole, non-negative number of minor units within the currency's limits."""
 
     code = "invalid_price"
+
+
+def sold_out(name: str) -> Conflict:
+    """Return the error for a listing of which none is left."""
+    return Conflict(f"{name} is sold out.", current_count=0)
 
 
 def unknown(noun: str, object_id: str) -> NotFound:

@@ -9,7 +9,7 @@ import msgspec
 from purvey.server.checkout import rules, store
 from purvey.server.checkout.model import Checkout
 from purvey.server.checkout.rules import CheckoutOut
-from purvey.server.errors import Conflict, FieldError, invalid, unknown
+from purvey.server.errors import Conflict, FieldError, invalid, sold_out, unknown
 from purvey.server.kit.crypto import sha256
 from purvey.server.kit.text import check_email
 from purvey.server.kit.tools import Tools
@@ -52,7 +52,10 @@ async def start(tools: Tools, inbox: Inbox, sale: Sale, buyer_email: str, answer
 
 
 async def begin(tools: Tools, inbox: Inbox, sale: Sale, buyer_email: str, answers: dict[str, object]) -> Checkout:
-    """Store a new checkout. What is free is to be `settled` then; should the process die before, a job does it."""
+    """Store a new checkout; raise Conflict when none is left.
+
+    What is free is to be `settled` then; should the process die before, a job does it.
+    """
     email = _checked_email(buyer_email)
     data = check_answers(sale.checkout_schema, answers)
     checkout_id = tools.ids.new("chk_")
@@ -61,9 +64,11 @@ async def begin(tools: Tools, inbox: Inbox, sale: Sale, buyer_email: str, answer
     url = await inbox.in_use.start(session) if sale.price else return_url(tools, checkout_id)
     checkout = rules.new_checkout(sale, checkout_id, url, email, data, tools.clock.now())
     if sale.price:
-        await store.insert(tools.database, checkout)
+        stored = await store.insert(tools.database, checkout)
     else:
-        await store.insert_free(tools.database, checkout, checkout.created_at + CONFIRM_AFTER)
+        stored = await store.insert_free(tools.database, checkout, checkout.created_at + CONFIRM_AFTER)
+    if not stored:
+        raise sold_out(sale.name)
     return checkout
 
 

@@ -23,20 +23,24 @@ class NewCheckout(Body):
 
 
 async def _seller_of(data: NewCheckout, tools: Tools, **_: Any) -> str:
-    return (await listings.for_sale(tools, data.listing_id)).account_id
+    return await listings.seller_of(tools, data.listing_id)
 
 
 @post(
     "/v1/checkouts",
     guards=[limits.by_address],
     tags=["Checkouts"],
-    responses=problems(_404="No such listing is on sale."),
+    responses=problems(_404="No such listing is on sale.", _409="conflict: it is sold out."),
 )
 @once(whose=_seller_of)
 async def start_checkout(
     data: JSONBody[NewCheckout], tools: Given[Tools], inbox: Given[Inbox]
 ) -> CheckoutOut | Then[CheckoutOut]:
-    """Start a checkout. Pay at its `url`; a free one is paid already."""
+    """Start a checkout. Pay at its `url`; a free one is paid already.
+
+    For half an hour it holds one of the listing's stock, and a licence key, where these are limited. A payment that comes later
+    still makes its order.
+    """
     sale = await listings.for_sale(tools, data.listing_id)
     checkout = await actions.begin(tools, inbox, sale, data.buyer_email, data.checkout_data)
     shown = checkout_out(checkout, tools.clock.now())

@@ -12,7 +12,10 @@ CheckoutStatus = Literal["open", "paid", "expired"]
 
 
 class Checkout(msgspec.Struct, frozen=True, kw_only=True):
-    """One row of `checkouts`. Price, content and promises are those of the moment it was started (amounts in minor units)."""
+    """One row of `checkouts`. Price, content and promises are those of the moment it was started (amounts in minor units).
+
+    `limited`: there was only so much of it, so that the checkout holds one until it expires.
+    """
 
     id: str
     account_id: str
@@ -29,6 +32,7 @@ class Checkout(msgspec.Struct, frozen=True, kw_only=True):
     seller: msgspec.Raw
     grant_after: int
     grant_downloads: int
+    limited: bool = False
     order_id: str | None = None
     created_at: datetime
     expires_at: datetime

@@ -12,15 +12,18 @@ from purvey.server.orders.wire import DeliverableFacts
 JOB = "checkout.confirm_free"
 LANE = "checkout"
 
+# What is limited is taken in the very statement that stores the checkout; where nothing is left, nothing is stored.
 INSERT = """
 INSERT INTO checkouts (id, account_id, listing_id, status, payment_url, buyer_email, checkout_data, amount, currency,
-                       content_type, deliverables, listing, seller, grant_after, grant_downloads, created_at, expires_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
+                       content_type, deliverables, listing, seller, grant_after, grant_downloads, limited, created_at, expires_at)
+SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18
+WHERE NOT $16 OR stock_hold($2, $3, $1, $18, $17)
+RETURNING id
 """
 
 INSERT_FREE = f"""
-WITH stored AS ({INSERT} RETURNING id, account_id)
-SELECT jobs_push(ARRAY[(derived_id('job_', 'free:' || id), $18, $19, account_id, id, $20)::job_new], $16) FROM stored
+WITH stored AS ({INSERT}, account_id)
+SELECT jobs_push(ARRAY[(derived_id('job_', 'free:' || id), $19, $20, account_id, id, $21)::job_new], $17) FROM stored
 """
 
 
@@ -30,14 +33,17 @@ def _checkout(record: Record) -> Checkout:
     return Checkout(**fields)
 
 
-async def insert(database: Database, checkout: Checkout) -> None:
-    """Store a new checkout."""
-    await database.write(INSERT, *_values(checkout))
+async def insert(database: Database, checkout: Checkout) -> bool:
+    """Store a new checkout, and hold for it what is limited; return False, having done nothing, when none is left."""
+    return bool(await database.write(INSERT, *_values(checkout)))
 
 
-async def insert_free(database: Database, checkout: Checkout, check_at: datetime) -> None:
-    """Store a new checkout that costs nothing, with a job that makes sure of its order, in one transaction."""
-    await database.write(INSERT_FREE, *_values(checkout), LANE, JOB, check_at)
+async def insert_free(database: Database, checkout: Checkout, check_at: datetime) -> bool:
+    """Store a new checkout that costs nothing, with a job that makes sure of its order, in one transaction.
+
+    Returns False, having done nothing, when none is left.
+    """
+    return bool(await database.write(INSERT_FREE, *_values(checkout), LANE, JOB, check_at))
 
 
 def _values(checkout: Checkout) -> tuple[object, ...]:
@@ -57,6 +63,7 @@ def _values(checkout: Checkout) -> tuple[object, ...]:
         checkout.seller,
         checkout.grant_after,
         checkout.grant_downloads,
+        checkout.limited,
         checkout.created_at,
         checkout.expires_at,
     )

@@ -12,7 +12,7 @@ from purvey.server.accounts.model import Account
 from purvey.server.deliverables import actions as deliverables
 from purvey.server.deliverables.model import Content, Deliverable, NewDeliverable
 from purvey.server.deliverables.rules import MOST, DeliverableIn, check
-from purvey.server.errors import Conflict, FieldError, PublishFailed, invalid, unknown
+from purvey.server.errors import Conflict, FieldError, PublishFailed, invalid, sold_out, unknown
 from purvey.server.kit.database import Connection
 from purvey.server.kit.paging import Position, Slice, slice_of
 from purvey.server.kit.tools import Tools
@@ -183,7 +183,7 @@ async def for_sale(tools: Tools, listing_id: str) -> Sale:
     if listing is None or listing.status is not Status.PUBLISHED:
         raise unknown("listing on sale", listing_id)
     if listing.stock == 0:
-        raise Conflict(f"{listing.name} is sold out.")
+        raise sold_out(listing.name)
     content = await _content(tools, [listing])
     seller = await accounts.get_account(tools, listing.account_id)
     snapshot = {"id": listing.id, "name": listing.name, "content_type": listing.content_type, "price": listing.price}
@@ -200,7 +200,16 @@ async def for_sale(tools: Tools, listing_id: str) -> Sale:
         seller=msgspec.Raw(msgspec.json.encode({"id": seller.id, "name": seller.name, "email": seller.email})),
         grant_after=listing.grant_after,
         grant_downloads=listing.grant_downloads,
+        limited=listing.stock is not None,
     )
+
+
+async def seller_of(tools: Tools, listing_id: str) -> str:
+    """Return the account that a listing belongs to, whether it is on sale or not; raise NotFound."""
+    listing = await store.for_buyers(tools.database, listing_id)
+    if listing is None:
+        raise unknown("listing on sale", listing_id)
+    return listing.account_id
 
 
 async def on_page(tools: Tools, listing_id: str) -> Product:

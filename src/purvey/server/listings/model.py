@@ -128,7 +128,10 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Sale(msgspec.Struct, frozen=True, kw_only=True):
-    """What a checkout takes from a listing that is on sale. `snapshot` and `seller` are what the order will show of them."""
+    """What a checkout takes from a listing that is on sale. `snapshot` and `seller` are what the order will show of them.
+
+    `limited`: there is only so much of it, and a checkout must take one.
+    """
 
     account_id: str
     listing_id: str
@@ -142,6 +145,7 @@ class Sale(msgspec.Struct, frozen=True, kw_only=True):
     seller: msgspec.Raw
     grant_after: int
     grant_downloads: int
+    limited: bool
 
 
 class Product(msgspec.Struct, frozen=True, kw_only=True):

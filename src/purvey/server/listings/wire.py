@@ -24,6 +24,10 @@ Metadata = Annotated[
     dict[Annotated[str, Meta(min_length=1, max_length=40)], Annotated[str, Meta(max_length=500)]],
     Meta(max_length=50, description="Your own facts: 50 keys of 40 characters, values of 500"),
 ]
+STOCK = (
+    "How many are left for sale now, beside those that open checkouts hold: each holds one for half an hour, and gives it back when"
+    " it is not paid. Null: unlimited. Setting it does not touch what is held; to stop the sale, unpublish the listing"
+)
 Price = Annotated[
     Any,
     Meta(
@@ -66,7 +70,7 @@ class ListingChanges(Body):
     rating: Annotated[float, Meta(ge=1, le=5)] | UnsetType | None = UNSET
     rating_count: Annotated[int, Meta(ge=0, le=2_000_000_000)] | UnsetType | None = UNSET
     compare_at_price: Amount | UnsetType | None = UNSET
-    stock: Annotated[int, Meta(ge=0, le=2_000_000_000, description="Null: unlimited")] | UnsetType | None = UNSET
+    stock: Annotated[int, Meta(ge=0, le=2_000_000_000, description=STOCK)] | UnsetType | None = UNSET
     metadata: Metadata | UnsetType = UNSET
 
 

@@ -76,7 +76,7 @@ async def order(
     answers = forms.answers({field.key: field.type for field in sale.checkout_schema}, posted)
     try:
         checkout = await checkouts.start(tools, inbox, sale, posted.get(forms.BUYER_EMAIL, ""), answers)
-    except ValidationError as error:
+    except (Conflict, ValidationError) as error:
         return await _product_again(tools, shop, listing_id, posted, error)
     return moved(checkout.url)
 
