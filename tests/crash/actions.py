@@ -349,7 +349,7 @@ CHECKOUTS = [
 ]
 
 
-def stock_is(least: int, most: int) -> Mapping[str, str]:
+def stock_is(least: int, most: int) -> dict[str, str]:
     """Return the check of what is left for sale."""
     return {"the rest is for sale": f"SELECT stock BETWEEN {least} AND {most} FROM listings WHERE account_id = $1"}
 
