@@ -148,6 +148,10 @@ class Market:
         checkout = expect(await self.shop.get(f"/v1/checkouts/{bought.checkout['id']}", key=None), 200)
         return cast("dict[str, Any]", expect(await self.shop.get(f"/v1/orders/{checkout['order_id']}"), 200))
 
+    async def order_by_id(self, order_id: str) -> dict[str, Any]:
+        """Return an order, as its seller sees it."""
+        return cast("dict[str, Any]", expect(await self.shop.get(f"/v1/orders/{order_id}"), 200))
+
     def later(self, **by: float) -> None:
         """Move the clock on, and stir the worker: it may be about to wait from a moment that has just passed."""
         self.shop.clock.advance(**by)

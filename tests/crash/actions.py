@@ -529,6 +529,8 @@ JOBS = [
     ),
 ]
 
+ATTACHED = {"the file stays": one("files WHERE account_id = $1 AND status = 'attached'")}
+
 FILES = [
     Act(
         "a file is uploaded, and nobody attaches it",
@@ -541,6 +543,22 @@ FILES = [
         ("files.actions.arriving", "files.actions.discard"),
         asks("POST", "/v1/files", 422, **scenes.form(b"the goods", b"twice")),
         checks={"it is gone": "SELECT count(*) = 0 FROM files WHERE account_id = $1"},
+    ),
+    Act(
+        "a file is attached to a listing",
+        ("listings.actions.set_deliverables",),
+        scenes.attach_the_file,
+        in_turn(draft(TEXT), scenes.file),
+        again=in_turn(scenes.file_again, scenes.attach_the_file),
+        checks=ATTACHED,
+    ),
+    Act(
+        "an order is delivered with a file",
+        ("fulfillment.actions.Fulfillment.deliver",),
+        scenes.deliver_the_file,
+        in_turn(BUY_GENERATED, scenes.file),
+        again=in_turn(scenes.file_again, scenes.deliver_the_file),
+        checks=FULFILLED | ATTACHED,
     ),
 ]
 

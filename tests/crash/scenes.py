@@ -1,6 +1,6 @@
 """What must be there before an act: made through the product's own actions, on a connection of the parent's."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -13,6 +13,8 @@ from purvey.server.checkout import store as checkouts
 from purvey.server.checkout.actions import CONFIRM_AFTER
 from purvey.server.checkout.rules import new_checkout
 from purvey.server.deliverables.rules import DeliverableIn
+from purvey.server.files import actions as files
+from purvey.server.files.model import Named
 from purvey.server.jobs import store as jobs
 from purvey.server.jobs.worker import POLL_EVERY
 from purvey.server.listings import actions as listings
@@ -34,6 +36,35 @@ def form(*files: bytes) -> Mapping[str, Any]:
     ]
     headers = {"Content-Type": "multipart/form-data; boundary=XbX"}
     return {"data": b"".join([*parts, b"--XbX--\r\n"]), "headers": headers}
+
+
+async def file(scene: Scene) -> None:
+    """Upload a file: `{file}`."""
+
+    async def goods() -> AsyncIterator[bytes]:
+        yield b"the goods"
+
+    tools, storage = scene.tools, scene.stage.app.storage
+    named = Named("kit.pdf", "application/pdf")
+    async with files.arriving(tools, storage, scene.account.id, named, goods()) as arrived:
+        scene.names["file"] = (await files.keep(tools, arrived)).id
+
+
+async def file_again(scene: Scene) -> None:
+    """Upload the file anew if it is gone, because a day has passed since nobody attached it."""
+    if not await files.load(scene.tools, [(scene.account.id, scene.names["file"])]):
+        await file(scene)
+
+
+async def attach_the_file(scene: Scene) -> None:
+    """Put the file on the listing."""
+    body = {"deliverables": [{"type": "file", "token": scene.names["file"]}]}
+    await scene.ask("PUT", "/v1/listings/{listing}/deliverables", json=body)
+
+
+async def deliver_the_file(scene: Scene) -> None:
+    """Deliver the order with the file."""
+    await scene.ask("POST", "/v1/orders/{order}/deliver", json={"type": "file", "token": scene.names["file"]})
 
 
 def draft(*content: DeliverableIn, **fields: Any) -> Telling:

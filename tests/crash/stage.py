@@ -233,6 +233,8 @@ async def open_stage(database: Database, database_url: str) -> AsyncIterator[Sta
             app.tools.database.pool = database.pool
             clock.ahead = timedelta()
             app.storage.url = Path(files).as_uri()
+            for opened in ("folder", "_store"):
+                vars(app.storage).pop(opened, None)
             stage = Stage(database, database_url, port, outside, app, clock, session, Path(files))
             await stage.start()
             try:

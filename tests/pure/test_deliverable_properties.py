@@ -50,8 +50,7 @@ def expected(kind: str | None, value: str | None, token: str | None, form: str |
     wrong |= {"format"} if form is not None and kind != "text" else set()
     if kind == "text" and not wrong and form not in {None, "markdown"}:
         return {"format"}
-    # Nothing can be uploaded yet, so no token is one.
-    return wrong or ({"token"} if kind == "file" else set())
+    return wrong
 
 
 texts = st.text(min_size=1, max_size=200)

@@ -238,7 +238,8 @@ def test_only_a_draft_lets_its_deliverables_change(status: Status) -> None:
         (DeliverableIn(type="url", value="https://example.com/" + "x" * LONGEST_URL), ["deliverables", 0, "value"]),
         (DeliverableIn(type="url", value="https://example.com/" + "ä" * 700), ["deliverables", 0, "value"]),
         (DeliverableIn(type="file", value="x"), ["deliverables", 0, "token"]),
-        (DeliverableIn(type="file", token="file_1"), ["deliverables", 0, "token"]),
+        (DeliverableIn(type="file"), ["deliverables", 0, "token"]),
+        (DeliverableIn(type="file", token=""), ["deliverables", 0, "token"]),
     ],
 )
 def test_a_wrong_deliverable_is_refused_by_field(item: DeliverableIn, loc: list[str | int]) -> None:

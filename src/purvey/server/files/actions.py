@@ -14,22 +14,13 @@ import msgspec
 
 from purvey.server.errors import Conflict, FieldError, ValidationError, invalid, unknown
 from purvey.server.files import store
-from purvey.server.files.model import File, Named, NewFile, Sum
+from purvey.server.files.model import File, Named, NewFile, Sum, Wanted
 from purvey.server.files.rules import KEPT
 from purvey.server.files.storage import Storage
 from purvey.server.kit.tools import Tools
 
 UPLOAD_WITHIN = 12 * 3600.0
 """Seconds that an upload may take: well before the job comes that removes it."""
-
-Loc = tuple[str | int, ...]
-
-
-class Wanted(msgspec.Struct, frozen=True):
-    """A file that a request names, and where it does so."""
-
-    token: str
-    loc: Loc
 
 
 class Arrived(msgspec.Struct, frozen=True):

@@ -31,6 +31,15 @@ TABLE: StateTable[Status] = StateTable(
     },
 )
 
+Loc = tuple[str | int, ...]
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """A file that a request names, and where it does so."""
+
+    token: str
+    loc: Loc
+
 
 class Named(msgspec.Struct, frozen=True):
     """What is known of a file before its first byte."""

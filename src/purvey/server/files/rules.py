@@ -2,8 +2,12 @@
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from datetime import timedelta
 from mimetypes import MimeTypes
+
+from purvey.server.deliverables.model import Content
+from purvey.server.files.model import Loc, Wanted
 
 KEPT = timedelta(hours=24)
 """How long a file stays that nobody attaches, from the beginning of its upload."""
@@ -43,6 +47,15 @@ def content_type_of(given: str | None, filename: str) -> str:
         return UNKNOWN_TYPE
     extension = re.search(r"\.[^.]*$", filename.lower())
     return guessed or _MISSING.get(extension[0] if extension else "", UNKNOWN_TYPE)
+
+
+def wanted(content: Sequence[Content], at: Loc = ("deliverables",), *, numbered: bool = True) -> list[Wanted]:
+    """Return the files that `content` names; `at` is where it stands in the request, `numbered` that the places follow."""
+    return [
+        Wanted(one.token, (*at, place, "token") if numbered else (*at, "token"))
+        for place, one in enumerate(content)
+        if one.token is not None
+    ]
 
 
 def _is_kept(character: str) -> bool:

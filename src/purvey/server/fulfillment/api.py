@@ -1,5 +1,6 @@
 """The routes by which a seller's program brings what it made: `deliver` and `fulfill` are two spellings of one action."""
 
+from collections.abc import Sequence
 from typing import Annotated, cast
 
 import msgspec
@@ -11,9 +12,13 @@ from purvey.server.accounts.model import Account
 from purvey.server.deliverables.model import Content
 from purvey.server.deliverables.rules import DeliverableIn, check
 from purvey.server.errors import FieldError, invalid
+from purvey.server.files import actions as files
+from purvey.server.files.model import Wanted
+from purvey.server.files.rules import wanted
 from purvey.server.fulfillment.actions import Fulfillment
 from purvey.server.fulfillment.model import Changed, Deliver
 from purvey.server.kit.idempotency import Claim
+from purvey.server.kit.tools import Tools
 from purvey.server.kit.web import MIB, Body, Given, Recorded, once, problems
 from purvey.server.orders.wire import OrderOut
 
@@ -46,11 +51,20 @@ def content_of(goods: Goods) -> tuple[Content, ...]:
             [FieldError(loc=[spellings[1]], msg=f"give either this or `{spellings[0]}`, not both", type="conflict")]
         )
     if goods.deliverables is not None:
-        return check(goods.deliverables, at=("deliverables",), least=1)
-    if goods.deliverable is not None:
-        return check([goods.deliverable], at=("deliverable",), numbered=False)
-    one = DeliverableIn(type=goods.type, value=goods.value, token=goods.token, format=goods.format)
-    return check([one], at=(), numbered=False)
+        return check(goods.deliverables, at=_place(goods), least=1)
+    flat_one = DeliverableIn(type=goods.type, value=goods.value, token=goods.token, format=goods.format)
+    return check([goods.deliverable or flat_one], at=_place(goods), numbered=False)
+
+
+def files_of(goods: Goods, content: Sequence[Content]) -> list[Wanted]:
+    """Return the files that a request names, and where."""
+    return wanted(content, _place(goods), numbered=goods.deliverables is not None)
+
+
+def _place(goods: Goods) -> tuple[str, ...]:
+    if goods.deliverables is not None:
+        return ("deliverables",)
+    return () if goods.deliverable is None else ("deliverable",)
 
 
 def answer(changed: Changed) -> OrderOut | Recorded:
@@ -74,13 +88,16 @@ async def deliver(
     data: JSONBody[Goods],
     account: Given[Account],
     fulfillment: Given[Fulfillment],
+    tools: Given[Tools],
     claim: Claim | None,
 ) -> OrderOut | Recorded:
     """Fulfil an order: the buyer gets the content and a mail, and order.fulfilled is told.
 
     The same content again changes nothing, the metadata included.
     """
-    return answer(await fulfillment.deliver(Deliver(account.id, order_id, content_of(data), data.metadata, claim)))
+    content = content_of(data)
+    async with files.present(tools, account.id, files_of(data, content)):
+        return answer(await fulfillment.deliver(Deliver(account.id, order_id, content, data.metadata, claim)))
 
 
 routes: list[Router] = [for_sellers(deliver)]

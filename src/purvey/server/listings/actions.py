@@ -1,8 +1,6 @@
 """What sellers do with listings, and what buyers see of them. Each function that writes is one transaction."""
 
-import base64
 from collections.abc import Callable, Sequence
-from datetime import timedelta
 
 import msgspec
 from msgspec import UNSET
@@ -12,35 +10,33 @@ from purvey.server.accounts.model import Account
 from purvey.server.deliverables import actions as deliverables
 from purvey.server.deliverables.model import Content, Deliverable, NewDeliverable
 from purvey.server.deliverables.rules import MOST, DeliverableIn, check
-from purvey.server.errors import Conflict, FieldError, PublishFailed, invalid, sold_out, unknown
+from purvey.server.errors import Conflict, PublishFailed, sold_out, unknown
+from purvey.server.files import actions as files
+from purvey.server.files.model import Wanted
+from purvey.server.files.rules import wanted
 from purvey.server.kit.database import Connection
 from purvey.server.kit.paging import Position, Slice, slice_of
 from purvey.server.kit.tools import Tools
 from purvey.server.listings import rules, store
 from purvey.server.listings.answers import in_form_order
 from purvey.server.listings.model import Listing, Product, Sale, Secret, Showcase, Status
-from purvey.server.listings.shown import Revealed, listing_out
+from purvey.server.listings.secrets import rotated, with_secrets
+from purvey.server.listings.shown import NOTHING_REVEALED, Revealed, listing_out
+from purvey.server.listings.step import Step
 from purvey.server.listings.wire import ListingChanges, ListingOut, NewListing, SecretRotation
 from purvey.server.orders.wire import DeliverableFacts, DeliverableOut
 
 GRANT_HOURS, GRANT_DOWNLOADS = 48, 10
 """What a buyer's access is worth unless the listing says otherwise (FU-11)."""
-NOTHING_REVEALED = Revealed()
-
-
-class Step(msgspec.Struct, frozen=True, kw_only=True):
-    """What a change makes of a listing, the deliverables that it needs, and the secrets that it reveals."""
-
-    listing: Listing
-    made: Sequence[NewDeliverable] = ()
-    revealed: Revealed = NOTHING_REVEALED
 
 
 async def create(tools: Tools, account: Account, data: NewListing) -> ListingOut:
     """Make a listing, as a draft, and return it with its secrets, which are shown this once."""
-    step = _changed(tools, _blank(tools, account), data)
+    given = _given_content(data)
+    step = _changed(tools, _blank(tools, account), data, given)
     step = msgspec.structs.replace(step, listing=msgspec.structs.replace(step.listing, version=1))
-    async with tools.database.transaction() as connection:
+    named = wanted(given or ())
+    async with files.present(tools, account.id, named), tools.database.transaction() as connection:
         await store.make_deliverables(connection, step.made, tools.clock.now())
         await store.insert(connection, step.listing)
         await _mirror_callback(connection, None, step.listing)
@@ -49,7 +45,9 @@ async def create(tools: Tools, account: Account, data: NewListing) -> ListingOut
 
 async def change(tools: Tools, account_id: str, listing_id: str, data: ListingChanges) -> ListingOut:
     """Change the fields that `data` has. Raises NotFound, LockedField, NotInDraft (deliverables), ValidationError."""
-    return await _run(tools, account_id, listing_id, lambda listing: _changed(tools, listing, data))
+    given = _given_content(data)
+    named = wanted(given or ())
+    return await _run(tools, account_id, listing_id, lambda listing: _changed(tools, listing, data, given), named)
 
 
 async def read(tools: Tools, account_id: str, listing_id: str) -> ListingOut:
@@ -118,7 +116,10 @@ async def set_deliverables(
     tools: Tools, account_id: str, listing_id: str, items: Sequence[DeliverableIn]
 ) -> ListingOut:
     """Replace the deliverables of a draft (FU-7). Raises NotInDraft, Conflict for a listing that takes none, ValidationError."""
-    return await _run(tools, account_id, listing_id, lambda listing: _with_content(tools, listing, check(items)))
+    given = check(items)
+    return await _run(
+        tools, account_id, listing_id, lambda listing: _with_content(tools, listing, given), wanted(given)
+    )
 
 
 async def add_deliverable(tools: Tools, account_id: str, listing_id: str, item: DeliverableIn) -> DeliverableOut:
@@ -134,7 +135,7 @@ async def add_deliverable(tools: Tools, account_id: str, listing_id: str, item: 
             )
         return _with_content(tools, listing, content, keep=listing.deliverables)
 
-    shown = await _run(tools, account_id, listing_id, step)
+    shown = await _run(tools, account_id, listing_id, step, wanted(content, (), numbered=False))
     return shown.deliverables[-1]
 
 
@@ -158,23 +159,7 @@ async def rotate_secret(tools: Tools, account_id: str, listing_id: str, data: Se
 
     Raises ValidationError when there is no such secret, because `dynamic_webhook` is not set.
     """
-
-    def step(listing: Listing) -> Step:
-        old = listing.signing if data.which == "signing" else listing.dynamic
-        if old is None:
-            message = "is signing for this listing: it has no dynamic_webhook"
-            raise invalid([FieldError(loc=["which"], msg=message, type="invalid")])
-        secret = _new_secret(tools)
-        fresh = _seal(tools, secret)
-        if data.overlap_seconds:
-            until = tools.clock.now() + timedelta(seconds=data.overlap_seconds)
-            fresh = msgspec.structs.replace(fresh, before=old.sealed, before_until=until)
-        changed = msgspec.structs.replace(listing, updated_at=tools.clock.now())
-        if data.which == "signing":
-            return Step(listing=msgspec.structs.replace(changed, signing=fresh), revealed=Revealed(signing=secret))
-        return Step(listing=msgspec.structs.replace(changed, dynamic=fresh), revealed=Revealed(dynamic=secret))
-
-    return await _run(tools, account_id, listing_id, step)
+    return await _run(tools, account_id, listing_id, lambda listing: rotated(tools, listing, data))
 
 
 async def for_sale(tools: Tools, listing_id: str) -> Sale:
@@ -266,56 +251,23 @@ def _blank(tools: Tools, account: Account) -> Listing:
     )
 
 
-def _changed(tools: Tools, listing: Listing, data: ListingChanges) -> Step:
-    if data.deliverables is not UNSET and listing.version:
+def _given_content(data: ListingChanges) -> tuple[Content, ...] | None:
+    return None if data.deliverables is UNSET else check(data.deliverables)
+
+
+def _changed(tools: Tools, listing: Listing, data: ListingChanges, given: Sequence[Content] | None) -> Step:
+    if given is not None and listing.version:
         rules.require_draft(listing)
-    given = UNSET if data.deliverables is UNSET else check(data.deliverables)
-    emptied = listing if given is UNSET else msgspec.structs.replace(listing, deliverables=())
+    emptied = listing if given is None else msgspec.structs.replace(listing, deliverables=())
     changed = rules.apply(emptied, data, tools.clock.now(), private_urls=tools.private_urls)
-    step = _with_secrets(tools, changed, data)
+    step = with_secrets(tools, changed, data)
     if changed.agent_callback_url and changed.callback_endpoint_id is None:
         called = msgspec.structs.replace(step.listing, callback_endpoint_id=tools.ids.new("whk_"))
         step = msgspec.structs.replace(step, listing=called)
-    if given is UNSET or not given:
+    if not given:
         return step
     filled = _with_content(tools, step.listing, given)
     return msgspec.structs.replace(step, listing=filled.listing, made=filled.made)
-
-
-def _with_secrets(tools: Tools, listing: Listing, data: ListingChanges) -> Step:
-    revealed: dict[str, str] = {}
-    signing, dynamic = listing.signing, listing.dynamic if listing.dynamic_webhook else None
-    if data.signing_secret is not UNSET or not listing.version:
-        secret = _given_secret(data) or _new_secret(tools)
-        signing = _seal(tools, secret)
-        revealed["signing"] = secret
-    if data.dynamic_webhook_secret is not UNSET and not listing.dynamic_webhook:
-        message = "belongs to a dynamic_webhook, and none is set"
-        raise invalid([FieldError(loc=["dynamic_webhook_secret"], msg=message, type="contradiction")])
-    if data.dynamic_webhook_secret is not UNSET or (listing.dynamic_webhook and dynamic is None):
-        secret = data.dynamic_webhook_secret or _new_secret(tools)
-        dynamic = _seal(tools, secret)
-        revealed["dynamic"] = secret
-    return Step(
-        listing=msgspec.structs.replace(listing, signing=signing, dynamic=dynamic), revealed=Revealed(**revealed)
-    )
-
-
-def _given_secret(data: ListingChanges) -> str | None:
-    if data.signing_secret is UNSET:
-        return None
-    try:
-        return rules.check_signing_secret(data.signing_secret)
-    except ValueError as error:
-        raise invalid([FieldError(loc=["signing_secret"], msg=str(error), type="invalid")]) from None
-
-
-def _new_secret(tools: Tools) -> str:
-    return rules.SECRET_PREFIX + base64.b64encode(tools.ids.random_bytes(32)).decode()
-
-
-def _seal(tools: Tools, secret: str) -> Secret:
-    return Secret(tools.keyring.seal(secret), rules.preview(secret))
 
 
 def _with_status(tools: Tools, listing: Listing, status: Status) -> Step:
@@ -342,9 +294,14 @@ def _require_content_type(listing: Listing) -> None:
         raise Conflict(message, param="deliverables", current_count=0, max_count=0)
 
 
-async def _run(tools: Tools, account_id: str, listing_id: str, make: Callable[[Listing], Step]) -> ListingOut:
-    """Lock the listing, write what `make` makes of it, and return it; a step that changes nothing writes nothing."""
-    async with tools.database.transaction() as connection:
+async def _run(
+    tools: Tools, account_id: str, listing_id: str, make: Callable[[Listing], Step], named: Sequence[Wanted] = ()
+) -> ListingOut:
+    """Lock the listing, write what `make` makes of it, and return it; a step that changes nothing writes nothing.
+
+    `named` are the files that it will hold.
+    """
+    async with files.present(tools, account_id, named), tools.database.transaction() as connection:
         before = await store.locked(connection, account_id, listing_id)
         if before is None:
             raise unknown("listing", listing_id)

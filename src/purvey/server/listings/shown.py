@@ -18,6 +18,9 @@ class Revealed(msgspec.Struct, frozen=True, kw_only=True):
     dynamic: str | UnsetType = UNSET
 
 
+NOTHING_REVEALED = Revealed()
+
+
 def url_of(base_url: str, listing_id: str, slug: str) -> str:
     """Return the address of the product page."""
     return f"{base_url}/l/{listing_id}/{slug}" if slug else f"{base_url}/l/{listing_id}"
