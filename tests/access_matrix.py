@@ -106,6 +106,8 @@ SELLERS: Mapping[str, Seller] = MappingProxyType(
 NO_SECRET = "says nothing about any account"
 BUYERS = "buyers have no key; the listing is on sale to everybody"
 LINK = "the link is the secret: its holder is the buyer"
+MAILED = "the mailed link is the secret: its holder reads the buyer's mail"
+SIGNED_IN = "asks for the cookie of a buyer who signed in with a mailed link, and leads everybody else there"
 MAILBOX = "the mail of a shop that is tried out, on loopback only"
 
 PUBLIC: Mapping[str, Public] = MappingProxyType(
@@ -137,6 +139,13 @@ PUBLIC: Mapping[str, Public] = MappingProxyType(
         "GET /download/{grant_id}/{deliverable_id}/{expires}/{signature}": Public(
             LINK, {"grant_id": "grt_x", "deliverable_id": "del_x", "expires": "1", "signature": "00"}, status=404
         ),
+        "GET /library": Public(NO_SECRET),
+        "POST /library": Public("the same for every address; what comes of it is mailed", status=422),
+        "GET /library/sign-in/{token}": Public(MAILED, {"token": "none"}, status=410),
+        "POST /library/sign-in/{token}": Public(MAILED, {"token": "none"}, status=410),
+        "POST /library/sign-out": Public("ends what the browser brings along, if anything", status=303),
+        "GET /library/orders": Public(SIGNED_IN, status=303),
+        "GET /library/orders/{order_id}": Public(SIGNED_IN, {"order_id": "order"}, status=303),
         "GET /sandbox/checkouts/{checkout_id}": Public(LINK, {"checkout_id": "checkout"}),
         "POST /sandbox/checkouts/{checkout_id}/pay": Public(
             LINK, {"checkout_id": "checkout"}, body={"card": "4242 4242 4242 4242"}
@@ -150,8 +159,17 @@ PUBLIC: Mapping[str, Public] = MappingProxyType(
     }
 )
 
-FORMS = frozenset({"POST /l/{listing_id}/checkout", "POST /sandbox/checkouts/{checkout_id}/pay"})
+FORMS = frozenset(
+    {
+        "POST /l/{listing_id}/checkout",
+        "POST /sandbox/checkouts/{checkout_id}/pay",
+        "POST /library",
+    }
+)
 """The routes that a browser's form is sent to: what is wrong with it is told on the page."""
+
+PAGES = FORMS | {"GET /library/sign-in/{token}", "POST /library/sign-in/{token}"}
+"""The routes that tell on a page of their own what is wrong."""
 
 
 async def open_account(shop: Shop, name: str) -> Account:

@@ -12,7 +12,7 @@ import msgspec
 from markupsafe import Markup
 
 from purvey.server.kit import markdown
-from purvey.server.mail.model import Facts, Message, Template
+from purvey.server.mail.model import LEADS_TO, Facts, Message, Template
 from purvey.server.mail.render import read_sender, render
 from purvey.server.storefront import pages, views
 
@@ -217,6 +217,32 @@ LETTER = views.MailboxMessageView(
     html_url="/mails/ready",
 )
 
+ADDRESS = views.Field(name="email", type="email", label="Your e-mail address", max_length=254)
+LIBRARY = views.LibraryView(test_mode=True, field=ADDRESS)
+WRONG_ADDRESS = msgspec.structs.replace(
+    ADDRESS, value=f"ada@{WORD}", error="What stands after the @ is no domain name; give it like ada@example.com."
+)
+
+
+def _entry(state: views.PurchaseState, purchase: views.Purchase = PURCHASE, **told: Any) -> views.LibraryEntry:
+    return views.LibraryEntry(purchase=purchase, state=state, url=f"/library/orders/{ORDER}", **told)
+
+
+PURCHASES = views.LibraryOrdersView(
+    test_mode=True,
+    email=EMAIL,
+    entries=(
+        _entry("ready", until=AT + timedelta(hours=48)),
+        _entry("waiting", ARABIC_PURCHASE),
+        _entry("handed_off"),
+        _entry("expired"),
+        _entry("exhausted"),
+        _entry("revoked"),
+        _entry("refunded", LONG_PURCHASE),
+    ),
+    older="/library/orders?cursor=x",
+)
+
 
 def _ready(**changes: Any) -> views.ReadyView:
     return msgspec.structs.replace(READY, **changes)
@@ -269,6 +295,15 @@ STATES = (
     _state("gone-exhausted", pages.gone, _gone("exhausted")),
     _state("gone-revoked", pages.gone, _gone("revoked", ARABIC_PURCHASE)),
     _state("gone-refunded", pages.gone, _gone("refunded", LONG_PURCHASE)),
+    _state("library", pages.library, LIBRARY),
+    _state("library-wrong", pages.library, msgspec.structs.replace(LIBRARY, field=WRONG_ADDRESS)),
+    _state("library-stale", pages.library, msgspec.structs.replace(LIBRARY, stale=True)),
+    _state("library-mailed", pages.library_mailed, views.LibraryMailedView(test_mode=True, minutes=30)),
+    _state("library-sign-in", pages.library_sign_in, views.LibrarySignInView(test_mode=True, action="/library/x")),
+    _state("library-orders", pages.library_orders, PURCHASES),
+    _state(
+        "library-orders-none", pages.library_orders, msgspec.structs.replace(PURCHASES, email=LONG_EMAIL, entries=())
+    ),
     _state("error-not-found", pages.error, _error(404)),
     _state("error-refused", pages.error, _error(422, text=f"`{WORD * 2}` is not known here.")),
     _state("error-ours", pages.error, _error(500, reference="req_0mXv9TzL4cRw8bNa6Fh2kQ")),
@@ -297,15 +332,16 @@ FACTS = Facts(
 )
 
 
-def _mail(template: Template, **facts: Any) -> Callable[[], str]:
-    told = msgspec.structs.replace(FACTS, **facts)
+def _mail(template: Template, *, test_mode: bool = False, **facts: Any) -> Callable[[], str]:
+    told = None if template is Template.SIGN_IN else msgspec.structs.replace(FACTS, **facts)
     message = Message(
         account_id="acc_1", id="msg_1", template=template, order_id=ORDER, recipient=EMAIL, facts=told, sealed=b""
     )
 
     def html() -> str:
-        url = f"https://shop.example/access/{'tOkEn' * 8}"
-        body = render(message, url, read_sender("Shop <shop@shop.example>"), AT).get_body(("html",))
+        url = f"https://shop.example{LEADS_TO[template]}{'tOkEn' * 8}"
+        mail = render(message, url, read_sender("Shop <shop@shop.example>"), AT, test_mode=test_mode)
+        body = mail.get_body(("html",))
         return str(body.get_content()) if body else ""
 
     return html
@@ -313,7 +349,10 @@ def _mail(template: Template, **facts: Any) -> Callable[[], str]:
 
 MAILS = (
     State("ready", "ready.html", _mail(Template.READY)),
+    State("ready-test", "ready.html", _mail(Template.READY, test_mode=True)),
     State("confirmation", "confirmation.html", _mail(Template.CONFIRMATION)),
+    State("sign-in", "sign_in.html", _mail(Template.SIGN_IN)),
+    State("sign-in-test", "sign_in.html", _mail(Template.SIGN_IN, test_mode=True)),
     State("ready-long", "ready.html", _mail(Template.READY, listing_name=LONG_NAME, seller_name=LONG_SELLER)),
     State(
         "ready-arabic", "ready.html", _mail(Template.READY, listing_name=ARABIC, seller_name=ARABIC_SELLER, amount=0)

@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from crash import scenes
 from crash.act import Act, Telling, asks, in_turn, unless_known
-from crash.scenes import BUYER, TEXT, URL, draft, generated, on_sale, static
+from crash.scenes import BUYER, TEXT, URL, buyer_of, draft, generated, on_sale, static
 from crash.stage import Scene
 from purvey.server.webhooks.rules import SCHEDULE
 
@@ -149,6 +149,36 @@ async def openings_are_counted(scene: Scene) -> None:
     """What was opened is counted once; an opening whose answer was lost may be counted or not."""
     counted = await scene.sql("SELECT downloads FROM grants WHERE account_id = $1", scene.account.id)
     assert len(scene.replies) <= counted <= len(scene.replies) + scene.lost
+
+
+async def ask_for_a_link(scene: Scene) -> None:
+    """Ask for a link to the library of the scene's buyer."""
+    await scene.ask("POST", "/library", (200,), data={"email": buyer_of(scene)}, key=None)
+
+
+async def links_were_mailed(scene: Scene) -> None:
+    """Each ask was answered with a link of its own, by mail."""
+    links = await scene.sql("SELECT count(*) FROM library_links WHERE email = $1", buyer_of(scene))
+    mails = await scene.sql(
+        "SELECT count(*) FROM messages WHERE recipient = $1 AND template = 'sign_in' AND status = 'sent'",
+        buyer_of(scene),
+    )
+    assert 1 <= links == mails <= 1 + scene.lost
+
+
+async def signed_in_once(scene: Scene) -> None:
+    """The link made one session; whoever was told of it is signed in."""
+    sessions = await scene.sql("SELECT count(*) FROM library_sessions WHERE email = $1", buyer_of(scene))
+    assert sessions == 1
+    let_in = [reply for reply in scene.replies if reply.status == 303]
+    assert len(let_in) <= 1
+    assert let_in or scene.lost
+
+
+async def sign_out(scene: Scene) -> None:
+    """End the session of the scene's buyer."""
+    cookie = {"Cookie": f"purvey_library={scene.names['session']}"}
+    await scene.ask("POST", "/library/sign-out", (303,), key=None, headers=cookie)
 
 
 def answering(*statuses: int) -> Telling:
@@ -520,6 +550,35 @@ ACCESS = [
     ),
 ]
 
+LIBRARY = [
+    Act(
+        "a link to the library is asked for",
+        ("library.actions.ask", "library.work.Invite.run", "mail.work.SendMail.run"),
+        ask_for_a_link,
+        in_turn(on_sale(TEXT, price=0), scenes.bought_by_its_own_buyer),
+        again=unless_known(ask_for_a_link),
+        known=links_were_mailed,
+        parts=2,
+    ),
+    Act(
+        "a buyer signs in to the library",
+        ("library.actions.sign_in",),
+        asks("POST", "{link}", 303, 410, key=None),
+        scenes.library_link,
+        again=unless_known(asks("POST", "{link}", 303, 410, key=None)),
+        known=signed_in_once,
+    ),
+    Act(
+        "a buyer signs out of the library",
+        ("library.actions.sign_out",),
+        sign_out,
+        scenes.library_session,
+        known=lambda scene: scene.holds(
+            one("library_sessions WHERE email = $1 AND ended_at IS NOT NULL"), buyer_of(scene)
+        ),
+    ),
+]
+
 JOBS = [
     Act(
         "the jobs of a dead worker are done by another",
@@ -618,6 +677,7 @@ ACTS = [
     *WEBHOOKS,
     *MAIL,
     *ACCESS,
+    *LIBRARY,
     *JOBS,
     *FILES,
     *KEYED,

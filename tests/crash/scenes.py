@@ -17,6 +17,8 @@ from purvey.server.files import actions as files
 from purvey.server.files.model import Named
 from purvey.server.jobs import store as jobs
 from purvey.server.jobs.worker import POLL_EVERY
+from purvey.server.kit.crypto import sha256
+from purvey.server.library import actions as library
 from purvey.server.listings import actions as listings
 from purvey.server.listings.wire import NewListing
 from purvey.server.payments.inbox import Inbox
@@ -162,11 +164,45 @@ async def link(scene: Scene) -> None:
     scene.names["link"] = access.link(scene.tools, grant, scene.names["deliverable"])
 
 
+def buyer_of(scene: Scene) -> str:
+    """Return the address of a buyer who buys from nobody else."""
+    return f"buyer-of-{scene.account.email}"
+
+
+async def bought_by_its_own_buyer(scene: Scene) -> None:
+    """Buy the listing, which is free, as a buyer who buys from nobody else: `{order}`."""
+    body = {"listing_id": scene.names["listing"], "buyer_email": buyer_of(scene)}
+    reply = await scene.stage.ask("POST", "/v1/checkouts", None, json=body)
+    assert reply is not None
+    scene.names["order"] = reply.json["order_id"]
+
+
+async def library_link(scene: Scene) -> None:
+    """Have a link to the library of the scene's buyer at hand: `{link}`."""
+    token, now = scene.tools.ids.secret(), scene.tools.clock.now()
+    await scene.tools.database.write(
+        "INSERT INTO library_links (token_hash, email, created_at, expires_at) VALUES ($1, $2, $3, $4)",
+        sha256(token),
+        buyer_of(scene),
+        now,
+        now + timedelta(days=1),
+    )
+    scene.names["link"] = f"/library/sign-in/{token}"
+
+
+async def library_session(scene: Scene) -> None:
+    """Have the scene's buyer signed in: `{session}`."""
+    await library_link(scene)
+    signed_in = await library.sign_in(scene.tools, scene.names["link"].rpartition("/")[2], None)
+    assert signed_in is not None
+    scene.names["session"] = signed_in.token
+
+
 async def claimed_by_a_dead_worker(scene: Scene) -> None:
     """Have all jobs that are due claimed by somebody whose lease has run out since workers last looked for such leases."""
     scene.stage.later(POLL_EVERY)
     now = scene.tools.clock.now()
-    kinds = {"payments": 9, "checkout": 9, "webhook": 9, "mail": 9}
+    kinds = {"payments": 9, "checkout": 9, "webhook": 9, "library": 9, "mail": 9}
     found = await jobs.claim(
         scene.tools.database, kinds, {}, per_lane=9, token=uuid4(), now=now, until=now - timedelta(seconds=1)
     )

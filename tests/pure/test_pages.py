@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 from itertools import pairwise
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import pytest
@@ -168,6 +168,28 @@ def ready(text: str, **changes: Any) -> views.ReadyView:
     return msgspec.structs.replace(view, **changes)
 
 
+STATES: tuple[views.PurchaseState, ...] = get_args(views.PurchaseState)
+
+
+def library_pages(text: str) -> Iterator[tuple[str, str]]:
+    """Yield the pages of a buyer's library, as `all_pages` does."""
+    field = views.Field(name="email", type="email", label="Your e-mail address")
+    yield "library", pages.library(views.LibraryView(test_mode=True, field=field))
+    wrong = msgspec.structs.replace(field, value=text, error=text)
+    yield "library, wrong", pages.library(views.LibraryView(test_mode=True, field=wrong))
+    yield "library, stale", pages.library(views.LibraryView(test_mode=True, field=field, stale=True))
+    yield "library mailed", pages.library_mailed(views.LibraryMailedView(test_mode=True, minutes=30))
+    sign_in = views.LibrarySignInView(test_mode=True, action="/library/sign-in/x")
+    yield "library sign-in", pages.library_sign_in(sign_in)
+    entries = tuple(
+        views.LibraryEntry(purchase=purchase(text), state=state, url="/library/orders/x", until=AT) for state in STATES
+    )
+    bought = views.LibraryOrdersView(test_mode=True, email=text, entries=entries, older="/library/orders?cursor=x")
+    yield "library orders", pages.library_orders(bought)
+    none = msgspec.structs.replace(bought, entries=(), older=None)
+    yield "library orders, none", pages.library_orders(none)
+
+
 def all_pages(text: str) -> Iterator[tuple[str, str]]:
     """Yield the name and the HTML of each page in each of its forms, with `text` wherever text can be."""
     bought = purchase(text)
@@ -197,6 +219,7 @@ def all_pages(text: str) -> Iterator[tuple[str, str]]:
         test_mode=True, recipient=text, subject=text, received_at=AT, text=text, html_url="/mailbox/msg_1/html"
     )
     yield "mailbox message", pages.mailbox_message(message)
+    yield from library_pages(text)
     yield "home", pages.home(views.HomeView(test_mode=True, version=text, links=(views.Link(text, "/somewhere"),)))
 
 

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import pytest
 
-from access_matrix import FORMS, PUBLIC, SELLERS, Account, Public, Seller, filled, open_account
+from access_matrix import FORMS, PAGES, PUBLIC, SELLERS, Account, Public, Seller, filled, open_account
 from hostile import (
     ACCEPTS,
     AUTHORIZATIONS,
@@ -87,7 +87,7 @@ def victim() -> Iterator[Victim]:
 
 def faults(name: str, answer: Answer, what: object, *, head: bool = False) -> list[str]:
     """Return what is wrong with an answer to `what`, which is said too."""
-    if name in FORMS and answer.headers.get("content-type", "").startswith("text/html") and answer.status < 500:
+    if name in PAGES and answer.headers.get("content-type", "").startswith("text/html") and answer.status < 500:
         return []
     said = complaints(answer.status, answer.headers, answer.body, head=head)
     injected = ["a header was injected"] if "x-injected" in answer.headers else []

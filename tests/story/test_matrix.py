@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import pytest
 
-from access_matrix import FORMS, PUBLIC, SELLERS, Account, Public, Seller, filled, open_account, unlike
+from access_matrix import PAGES, PUBLIC, SELLERS, Account, Public, Seller, filled, open_account, unlike
 from judge import complaints
 from purvey.server.accounts import actions as accounts
 from routed import Route, quoted, routes
@@ -188,7 +188,7 @@ def test_a_public_route_answers_anybody_alike(street: Street, name: str) -> None
     assert len(entry.why) > 10
     replies = [_asked_publicly(street, route, entry, key) for key in (None, street.stranger.key, "lb_wrong")]
     assert [reply.status for reply in replies] == [entry.status] * 3, replies[0].text
-    if name not in FORMS:
+    if name not in PAGES:
         assert [complaint for reply in replies for complaint in _complaints(reply)] == []
     assert _leaked(replies[0], street.owner, set()) & street.owner.hidden == set()
 

@@ -31,6 +31,7 @@ from purvey.server.kit.rate_limits import RateLimits
 from purvey.server.kit.safe_http import SafeHttp
 from purvey.server.kit.tools import Tools
 from purvey.server.kit.web import make_app
+from purvey.server.library.work import Invite
 from purvey.server.listings import api as listings_api
 from purvey.server.mail import render, transports
 from purvey.server.mail.work import SendMail
@@ -44,6 +45,7 @@ from purvey.server.payments.work import HandOnNotice, ReportSandboxPayment
 from purvey.server.settings import Settings, SettingsError
 from purvey.server.stock.work import GiveBack
 from purvey.server.storefront import api as storefront_api
+from purvey.server.storefront import library as library_pages
 from purvey.server.storefront import mailbox as mailbox_pages
 from purvey.server.storefront import sandbox as sandbox_pages
 from purvey.server.storefront.answers import error_page
@@ -51,7 +53,7 @@ from purvey.server.storefront.shop import Shop
 from purvey.server.webhooks import api as webhooks_api
 from purvey.server.webhooks.work import Deliver as DeliverWebhook
 
-SLOTS = {"payments": 16, "checkout": 4, "stock": 4, "webhook": 64, "mail": 8, "files": 4}
+SLOTS = {"payments": 16, "checkout": 4, "stock": 4, "webhook": 64, "library": 2, "mail": 8, "files": 4}
 """Lane kind -> jobs at once in one worker process."""
 
 
@@ -93,7 +95,8 @@ def build(settings: Settings, database: Database, clock: Clock, keyring: Keyring
     storage = Storage(settings.storage, settings.max_upload_bytes)
     work: list[Kind[Any]] = [
         *(ReportSandboxPayment(tools, sandbox, inbox), HandOnNotice(tools, inbox), ConfirmFree(tools, inbox)),
-        *(DeliverWebhook(tools, outbound), _mail(settings, tools), RemoveFile(tools, storage), GiveBack(tools)),
+        *(Invite(tools, wake.poke), RemoveFile(tools, storage), GiveBack(tools)),
+        *(DeliverWebhook(tools, outbound), _mail(settings, tools)),
     ]
     worker = Worker(tools, wake, work, SLOTS, {"webhook": settings.webhook_rate} if settings.webhook_rate else None)
     shop = Shop(test_mode=settings.payments == "sandbox", has_mailbox=settings.has_mailbox)
@@ -111,24 +114,14 @@ def build(settings: Settings, database: Database, clock: Clock, keyring: Keyring
             "health": readiness,
             "shop": shop,
             "idempotency": records,
+            "wake": wake,
             "rate_limits": _limits(settings, tools),
             "measures": measures,
         },
         error_page=partial(error_page, test_mode=shop.test_mode),
     )
-    return App(
-        tools,
-        fulfillment,
-        inbox,
-        storage,
-        readiness,
-        wake,
-        outbound,
-        worker,
-        web,
-        _watched(tools.ids, readiness, measures),
-        measures,
-    )
+    watched = _watched(tools.ids, readiness, measures)
+    return App(tools, fulfillment, inbox, storage, readiness, wake, outbound, worker, web, watched, measures)
 
 
 def _watched(ids: Ids, readiness: health.Health, measures: Measures) -> Callable[[], Litestar]:
@@ -143,9 +136,10 @@ def _limits(settings: Settings, tools: Tools) -> RateLimits | None:
 
 def _mail(settings: Settings, tools: Tools) -> SendMail:
     try:
-        return SendMail(tools, transports.choose(tools, settings.smtp_url), render.read_sender(settings.mail_from))
+        transport, sender = transports.choose(tools, settings.smtp_url), render.read_sender(settings.mail_from)
     except ValueError as error:
         raise SettingsError(str(error)) from None
+    return SendMail(tools, transport, sender, test_mode=settings.payments == "sandbox")
 
 
 def _routes(settings: Settings) -> list[ControllerRouterHandler]:
@@ -162,6 +156,7 @@ def _routes(settings: Settings) -> list[ControllerRouterHandler]:
         events_api.routes,
         webhooks_api.routes,
         storefront_api.routes,
+        library_pages.routes,
         sandbox_pages.routes,
     ]
     if settings.has_mailbox:

@@ -1,5 +1,6 @@
 """What a link shows, and the one door for what is counted."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -45,6 +46,14 @@ async def look(tools: Tools, token: str) -> Look:
     found = await deliverables.load(tools, [(order.account_id, one) for one in order.deliverables])
     content = tuple(found[one] for one in order.deliverables)
     return Look(order, door, grant, content, tuple(link(tools, grant, one.id) for one in content))
+
+
+async def doors(tools: Tools, found: Sequence[Order]) -> list[tuple[Door, Grant | None]]:
+    """Return what the link of each order shows now, and its live grant; the grants are read in one query."""
+    grants = await store.live_of(tools.database, [(order.account_id, order.id) for order in found])
+    now = tools.clock.now()
+    each = [(order, grants.get((order.account_id, order.id))) for order in found]
+    return [(rules.look(order, grant, now), grant) for order, grant in each]
 
 
 def link(tools: Tools, grant: Grant, deliverable_id: str) -> str:

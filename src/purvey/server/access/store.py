@@ -1,5 +1,6 @@
 """All SQL of grants and their use."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from purvey.server.access.model import Grant
@@ -31,6 +32,17 @@ async def live(database: Database, account_id: str, order_id: str) -> Grant | No
         order_id,
     )
     return Grant(**row) if row else None
+
+
+async def live_of(database: Database, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Grant]:
+    """Return the live grants of those of the (account, order) ids that have one."""
+    rows = await database.rows(
+        f"SELECT {_GRANT} FROM grants WHERE revoked_at IS NULL"
+        " AND (account_id, order_id) IN (SELECT * FROM unnest($1::text[], $2::text[]))",
+        [account_id for account_id, _ in keys],
+        [order_id for _, order_id in keys],
+    )
+    return {(row["account_id"], row["order_id"]): Grant(**row) for row in rows}
 
 
 async def by_id(database: Database, grant_id: str) -> Grant | None:

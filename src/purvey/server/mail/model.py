@@ -1,5 +1,6 @@
-"""A message to a buyer, from the moment it is decided on until it is sent."""
+"""A message, from the moment it is decided on until it is sent."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Literal
@@ -14,6 +15,16 @@ class Template(StrEnum):
     """A generated order was paid: here is the page where the content will be."""
     READY = "ready"
     """The content is there. For a static order it is the only mail, and the receipt."""
+    SIGN_IN = "sign_in"
+    """What signs a buyer in to the library: about an address, not about an order."""
+
+
+LEADS_TO: Mapping[Template, str] = {
+    Template.CONFIRMATION: "/access/",
+    Template.READY: "/access/",
+    Template.SIGN_IN: "/library/sign-in/",
+}
+"""What stands before the token in the link of a mail."""
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,27 +45,33 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NewMessage(msgspec.Struct, frozen=True):
-    """A message to queue: the attributes of the SQL type `message_new`, in its order. `sealed` is the access token, sealed."""
+    """A message to queue: the attributes of the SQL type `message_new`, in its order.
+
+    `sealed` is the token of its link, sealed; the link opens something until `good_until`, and for ever without. A message that is
+    about no order has an empty `account_id`, and null for its `facts`.
+    """
 
     account_id: str
     id: str
     template: Template
-    order_id: str
+    order_id: str | None
     recipient: str
     facts: msgspec.Raw
-    sealed: bytes
+    sealed: bytes | None
+    good_until: datetime | None = None
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
-    """A message that waits to be sent. `sealed` is the access token, sealed."""
+    """A message that waits to be sent, as `NewMessage` has queued it."""
 
     account_id: str
     id: str
     template: Template
-    order_id: str
+    order_id: str | None
     recipient: str
-    facts: Facts
-    sealed: bytes
+    facts: Facts | None
+    sealed: bytes | None
+    good_until: datetime | None = None
 
 
 class Accepted(msgspec.Struct, frozen=True):

@@ -7,6 +7,7 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime, parseaddr
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
@@ -35,33 +36,45 @@ def read_sender(text: str) -> Address:
         ) from error
 
 
-def render(message: Message, access_url: str, sender: Address, now: datetime) -> EmailMessage:
-    """Return the mail, as plain text and HTML. Its Message-ID is the message's own, however often it is sent.
+def render(
+    message: Message, url: str | None, sender: Address, now: datetime, *, test_mode: bool = False
+) -> EmailMessage:
+    """Return the mail, as plain text and HTML, with the link `url`. Its Message-ID is the message's own, however often it is sent.
 
     Raises UnaddressableError when nothing can be sent to the recipient's address.
     """
-    facts = _on_one_line(message.facts)
-    words = {
-        "facts": facts,
-        "url": access_url,
-        "paid": money.display(facts.amount, facts.currency) if facts.amount else "Free",
-        "title": _title(message.template, facts),
-        "open_until": _instant(facts.open_until) if facts.open_until else None,
-    }
+    facts = _on_one_line(message.facts) if message.facts else None
+    words = {"url": url, "test_mode": test_mode, **(_about(message.template, facts) if facts else _ABOUT_NO_ORDER)}
     mail = _envelope(message, facts, sender, now)
-    mail["Subject"] = f"{words['title']}: {facts.listing_name}"
+    mail["Subject"] = words["subject"]
     mail.set_content(_environment.get_template(f"{message.template}.txt").render(words), cte="quoted-printable")
     html = _environment.get_template(f"{message.template}.html").render(words)
     mail.add_alternative(html, subtype="html", cte="quoted-printable")
     return mail
 
 
-def _envelope(message: Message, facts: Facts, sender: Address, now: datetime) -> EmailMessage:
+_ABOUT_NO_ORDER = {"subject": "Sign in to your purchases", "title": "Sign in to your purchases"}
+
+
+def _about(template: Template, facts: Facts) -> dict[str, Any]:
+    """Return the words of a mail about an order."""
+    title = _title(template, facts)
+    return {
+        "facts": facts,
+        "paid": money.display(facts.amount, facts.currency) if facts.amount else "Free",
+        "title": title,
+        "subject": f"{title}: {facts.listing_name}",
+        "open_until": _instant(facts.open_until) if facts.open_until else None,
+    }
+
+
+def _envelope(message: Message, facts: Facts | None, sender: Address, now: datetime) -> EmailMessage:
     mail = EmailMessage(policy=SMTP)
     mail["From"] = sender
     mail["To"] = _address("", message.recipient)
     with contextlib.suppress(UnaddressableError):
-        mail["Reply-To"] = _address(facts.seller_name, facts.seller_email)
+        if facts:
+            mail["Reply-To"] = _address(facts.seller_name, facts.seller_email)
     mail["Date"] = format_datetime(now.astimezone(UTC))
     mail["Message-ID"] = f"<{message.id}@{sender.domain}>"
     mail["Auto-Submitted"] = "auto-generated"

@@ -10,7 +10,7 @@ from purvey.server.kit.database import Database, Record
 from purvey.server.mail.model import Facts, Letter, Message, Result, Template
 
 WAITING = """
-SELECT account_id, id, template, order_id, recipient, facts, sealed
+SELECT account_id, id, template, order_id, recipient, facts, sealed, good_until
 FROM messages WHERE (account_id, id) IN (SELECT * FROM unnest($1::text[], $2::text[])) AND status = 'waiting'
 """
 
@@ -63,6 +63,7 @@ def _message(row: Record) -> Message:
         template=Template(row["template"]),
         order_id=row["order_id"],
         recipient=row["recipient"],
-        facts=msgspec.json.decode(row["facts"], type=Facts),
+        facts=msgspec.json.decode(row["facts"], type=Facts | None),
         sealed=row["sealed"],
+        good_until=row["good_until"],
     )

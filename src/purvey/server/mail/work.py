@@ -11,7 +11,7 @@ from purvey.server.jobs.recording import insist
 from purvey.server.kit import metrics
 from purvey.server.kit.tools import Tools
 from purvey.server.mail import store
-from purvey.server.mail.model import Answer, Message, Never, Result
+from purvey.server.mail.model import LEADS_TO, Answer, Message, Never, Result
 from purvey.server.mail.render import UnaddressableError, render
 from purvey.server.mail.rules import decide
 from purvey.server.mail.transports import Transport
@@ -20,14 +20,15 @@ log = structlog.get_logger()
 
 
 class SendMail:
-    """Sends a message until it is taken, refused for good, or given up."""
+    """Sends a message until it is taken, refused for good, or given up. In `test_mode` each says that no money moved."""
 
     name = "mail.send"
 
-    def __init__(self, tools: Tools, transport: Transport, sender: Address) -> None:
+    def __init__(self, tools: Tools, transport: Transport, sender: Address, *, test_mode: bool = False) -> None:
         self._tools = tools
         self._transport = transport
         self._sender = sender
+        self._test_mode = test_mode
 
     async def load(self, jobs: Sequence[Job]) -> Sequence[Message | None]:
         """Return the messages that the jobs are about; None for one that does not wait any more."""
@@ -46,12 +47,19 @@ class SendMail:
         return Recorded()
 
     async def _attempt(self, message: Message) -> Answer:
-        url = f"{self._tools.base_url}/access/{self._tools.keyring.open(message.sealed)}"
+        now = self._tools.clock.now()
+        if message.good_until is not None and now >= message.good_until:
+            return Never("its link would have opened nothing any more")
         try:
-            mail = render(message, url, self._sender, self._tools.clock.now())
+            mail = render(message, self._link(message), self._sender, now, test_mode=self._test_mode)
         except UnaddressableError as error:
             return Never(str(error))
         return await self._transport.send(message.id, mail)
+
+    def _link(self, message: Message) -> str | None:
+        if message.sealed is None:
+            return None
+        return f"{self._tools.base_url}{LEADS_TO[message.template]}{self._tools.keyring.open(message.sealed)}"
 
 
 def _tell(message: Message, result: Result, *, held: bool) -> None:

@@ -38,6 +38,20 @@ async def page(tools: Tools, account_id: str, filters: Filters, after: Position 
     return slice_of(found, limit, lambda order: Position(order.created_at, order.id))
 
 
+async def bought_with(tools: Tools, email: str, after: Position | None, limit: int) -> Slice[Order]:
+    """Return a page of what was bought with an e-mail address, of whichever seller, newest first; case does not matter."""
+    found = await store.bought_with(tools.database, email, after, limit + 1)
+    return slice_of(found, limit, lambda order: Position(order.created_at, order.id))
+
+
+async def of_buyer(tools: Tools, email: str, order_id: str) -> Order:
+    """Return the order, or raise NotFound if it was not bought with this e-mail address."""
+    found = await store.of_buyer(tools.database, email, order_id)
+    if found is None:
+        raise unknown("order", order_id)
+    return found
+
+
 async def history(tools: Tools, account_id: str, order_id: str) -> list[HistoryEntry]:
     """Return every change of the order, oldest first; raise NotFound for an order that is not the account's."""
     entries = await store.history(tools.database, account_id, order_id)

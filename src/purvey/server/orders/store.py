@@ -71,6 +71,29 @@ async def page(
     return [_order(row) for row in await database.rows(sql, *args)]
 
 
+async def bought_with(database: Database, email: str, after: Position | None, limit: int) -> list[Order]:
+    """Return up to `limit` orders of whichever seller that were bought with an e-mail address, as `page` does."""
+    rows = await database.rows(
+        """
+        SELECT * FROM orders WHERE lower(buyer_email) = lower($1) AND ($2::timestamptz IS NULL OR (created_at, id) < ($2, $3))
+        ORDER BY created_at DESC, id DESC LIMIT $4
+        """,
+        email,
+        after.created_at if after else None,
+        after.id if after else None,
+        limit,
+    )
+    return [_order(row) for row in rows]
+
+
+async def of_buyer(database: Database, email: str, order_id: str) -> Order | None:
+    """Return the order, if it was bought with this e-mail address."""
+    row = await database.row(
+        "SELECT * FROM orders WHERE lower(buyer_email) = lower($1) AND id = $2 LIMIT 1", email, order_id
+    )
+    return _order(row) if row else None
+
+
 async def history(database: Database, account_id: str, order_id: str) -> list[HistoryEntry]:
     """Return every change of the order, oldest first."""
     rows = await database.rows(

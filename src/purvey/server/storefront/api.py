@@ -15,17 +15,17 @@ from purvey.server.access import actions as access
 from purvey.server.access.model import Door
 from purvey.server.checkout import actions as checkouts
 from purvey.server.deliverables.model import Deliverable
-from purvey.server.errors import Conflict, FieldError, NotFound, ProblemError, ValidationError
+from purvey.server.errors import Conflict, NotFound, ProblemError, ValidationError
 from purvey.server.kit import markdown
 from purvey.server.kit.tools import Tools
 from purvey.server.kit.web import Given, is_head, limits
 from purvey.server.listings import actions as listings
 from purvey.server.orders.model import Order, PaymentStatus
 from purvey.server.payments.inbox import Inbox
-from purvey.server.storefront import forms, pages, views
+from purvey.server.storefront import forms, pages, posting, views
 from purvey.server.storefront.answers import moved, page
 from purvey.server.storefront.assets import ASSETS
-from purvey.server.storefront.buying import bought
+from purvey.server.storefront.buying import bought, purchase_of
 from purvey.server.storefront.product import product_view
 from purvey.server.storefront.shop import Browser, Shop
 
@@ -68,7 +68,7 @@ async def order(
     request: Browser, listing_id: FromPath[str], tools: Given[Tools], inbox: Given[Inbox], shop: Given[Shop]
 ) -> Any:
     """Take the order form: on to the payment, or back with a word beside each wrong field, or that it is not on sale any more."""
-    posted = await _posted(request)
+    posted = await posting.posted(request)
     try:
         sale = await listings.for_sale(tools, listing_id)
     except (Conflict, NotFound) as error:
@@ -86,15 +86,6 @@ async def _product_again(
 ) -> Response[str]:
     view = product_view(await listings.on_page(tools, listing_id), shop, posted, _by_field(error))
     return page(pages.product(view), error.status)
-
-
-async def _posted(request: Browser) -> dict[str, str]:
-    """Return the fields of the form that was sent; raise ValidationError for one that cannot be read."""
-    try:
-        return {name: str(value) for name, value in (await request.form()).items()}
-    except (LookupError, ValueError):
-        message = "a part of the form is no text in the encoding that it names; UTF-8 is understood"
-        raise ValidationError(message, errors=[FieldError(loc=[], msg=message, type="form")]) from None
 
 
 def _by_field(error: ProblemError) -> Mapping[str, str]:
@@ -132,7 +123,9 @@ async def look(token: FromPath[str], tools: Given[Tools], shop: Given[Shop]) -> 
         case Door.WAITING:
             return page(pages.waiting(_waiting(seen.order, shop)))
         case Door.HANDED_OFF:
-            return page(pages.handed_off(views.HandedOffView(test_mode=shop.test_mode, purchase=_purchase(seen.order))))
+            return page(
+                pages.handed_off(views.HandedOffView(test_mode=shop.test_mode, purchase=purchase_of(seen.order)))
+            )
         case Door.OPEN if seen.grant is not None:
             return page(pages.ready(await _ready(seen, shop)))
         case _:
@@ -156,22 +149,8 @@ async def download(
     return moved(opened.value, 302)
 
 
-def _purchase(order: Order) -> views.Purchase:
-    listing = bought(order.listing)
-    seller = bought(order.seller)
-    return views.Purchase(
-        order_id=order.id,
-        listing_name=listing.name,
-        seller_name=seller.name,
-        seller_email=seller.email,
-        amount=order.amount,
-        currency=order.currency,
-        paid_at=order.paid_at,
-    )
-
-
 def _waiting(order: Order, shop: Shop) -> views.WaitingView:
-    return views.WaitingView(test_mode=shop.test_mode, purchase=_purchase(order), buyer_email=order.buyer_email)
+    return views.WaitingView(test_mode=shop.test_mode, purchase=purchase_of(order), buyer_email=order.buyer_email)
 
 
 async def _ready(seen: access.Look, shop: Shop) -> views.ReadyView:
@@ -180,7 +159,7 @@ async def _ready(seen: access.Look, shop: Shop) -> views.ReadyView:
     items = tuple([await _item(one, link) for one, link in zip(seen.content, seen.links, strict=True)])
     return views.ReadyView(
         test_mode=shop.test_mode,
-        purchase=_purchase(seen.order),
+        purchase=purchase_of(seen.order),
         items=items,
         open_until=seen.grant.expires_at,
         opens_left=seen.grant.max_downloads - seen.grant.downloads,
@@ -202,7 +181,7 @@ def _gone(seen: access.Look, shop: Shop) -> views.GoneView:
     refunded = seen.order.payment_status is PaymentStatus.REFUNDED
     reason = "refunded" if refunded else REASONS.get(seen.door, "revoked")
     gone_at = seen.grant.expires_at if seen.grant and reason == "expired" else seen.order.refunded_at
-    return views.GoneView(test_mode=shop.test_mode, purchase=_purchase(seen.order), reason=reason, gone_at=gone_at)
+    return views.GoneView(test_mode=shop.test_mode, purchase=purchase_of(seen.order), reason=reason, gone_at=gone_at)
 
 
 routes = [home, asset, product, order, come_back, look, download]

@@ -15,7 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from purvey.server.kit import money
 from purvey.server.storefront import views
 from purvey.server.storefront.assets import url as asset_url
-from purvey.server.storefront.wording import ERRORS, GONE, TEST_CARDS
+from purvey.server.storefront.wording import ERRORS, GONE, PURCHASE_STATES, TEST_CARDS
 
 _environment = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"),
@@ -115,6 +115,26 @@ def mailbox(view: views.MailboxView) -> str:
 def mailbox_message(view: views.MailboxMessageView) -> str:
     """Return one message."""
     return _render("mailbox_message.html", view)
+
+
+def library(view: views.LibraryView) -> str:
+    """Return the page that asks for an e-mail address, to see what was bought with it."""
+    return _render("library.html", view)
+
+
+def library_mailed(view: views.LibraryMailedView) -> str:
+    """Return the page that sends the buyer to the mail, whatever the address was."""
+    return _render("library_mailed.html", view)
+
+
+def library_sign_in(view: views.LibrarySignInView) -> str:
+    """Return the page behind the link of a mail."""
+    return _render("library_sign_in.html", view)
+
+
+def library_orders(view: views.LibraryOrdersView) -> str:
+    """Return what a buyer has bought."""
+    return _render("library_orders.html", view, states=PURCHASE_STATES)
 
 
 def home(view: views.HomeView) -> str:

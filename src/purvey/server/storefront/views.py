@@ -241,3 +241,44 @@ class HomeView(Page, frozen=True, kw_only=True):
 
     version: str
     links: tuple[Link, ...]
+
+
+class LibraryView(Page, frozen=True, kw_only=True):
+    """Where a buyer asks for the link that signs in; `field` is for the address. `stale`: the link just opened signs in no more."""
+
+    field: Field
+    stale: bool = False
+
+
+class LibraryMailedView(Page, frozen=True, kw_only=True):
+    """A link was asked for; whether one was mailed is not said. It signs in for `minutes`."""
+
+    minutes: int
+
+
+class LibrarySignInView(Page, frozen=True, kw_only=True):
+    """The link of a mail was opened; the form, posted to `action`, signs in."""
+
+    action: str
+
+
+PurchaseState = Literal["ready", "waiting", "handed_off", "expired", "exhausted", "revoked", "refunded"]
+"""How a purchase stands. `revoked`: the seller withdrew it, or took the money back by a dispute."""
+
+
+class LibraryEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """A purchase. `url` opens its page; `until` is the instant at which an open one closes, or an expired one did."""
+
+    purchase: Purchase
+    state: PurchaseState
+    url: str
+    until: datetime | None = None
+
+
+class LibraryOrdersView(Page, frozen=True, kw_only=True):
+    """What was bought with an address, newest first; `older` is the address of the next page."""
+
+    email: str
+    entries: tuple[LibraryEntry, ...]
+    older: str | None = None
+    first: bool = True

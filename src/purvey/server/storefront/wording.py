@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from purvey.server.storefront.views import FieldType, GoneReason
+from purvey.server.storefront.views import FieldType, GoneReason, PurchaseState
 
 TEST_CARDS: Sequence[tuple[str, str]] = (
     ("4242 4242 4242 4242", "pays"),
@@ -38,6 +38,17 @@ GONE: Mapping[GoneReason, tuple[str, str]] = {
         "Your money was paid back, so what you bought can no longer be opened.",
     ),
 }
+
+PURCHASE_STATES: Mapping[PurchaseState, tuple[str, str]] = {
+    "ready": ("good", "Ready"),
+    "waiting": ("note", "Being prepared"),
+    "handed_off": ("note", "Delivered by the seller"),
+    "expired": ("note", "Link expired"),
+    "exhausted": ("note", "Link used up"),
+    "revoked": ("bad", "Withdrawn"),
+    "refunded": ("bad", "Refunded"),
+}
+"""How a purchase in the library stands: its tone, and a word or two."""
 
 ERRORS: Mapping[int, tuple[str, str]] = {
     404: (
