@@ -26,6 +26,8 @@ metadata services of clouds, link-local addresses and tunnels stay refused. Whoe
 
 A machine in an IPv6-only network that reaches IPv4 receivers through DNS64 sees them at NAT64 addresses, which are
 refused: it needs an IPv4 path (464XLAT or dual stack).
+
+docs/safe_http.md is the manual, with a table of inputs for each rule, to which the tests hold the code.
 """
 
 from purvey.server.kit.safe_http.addresses import is_public, refusal
