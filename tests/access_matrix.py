@@ -98,6 +98,15 @@ SELLERS: Mapping[str, Seller] = MappingProxyType(
             asks={"listing_id": "published", "order_id": "order", "after": "event", "cursor": "event"}
         ),
         "GET /v1/events/{event_id}": Seller({"event_id": "event"}),
+        "POST /v1/webhooks": Seller(body={"url": "https://seller.example/hooks"}, status=201),
+        "GET /v1/webhooks": Seller(asks={"cursor": "cursor"}),
+        "GET /v1/webhooks/{endpoint_id}": Seller({"endpoint_id": "own_endpoint"}),
+        "PUT /v1/webhooks/{endpoint_id}": Seller({"endpoint_id": "own_endpoint"}, body={"name": "Books"}),
+        "PATCH /v1/webhooks/{endpoint_id}": Seller({"endpoint_id": "own_endpoint"}, body={"listing_id": "published"}),
+        "DELETE /v1/webhooks/{endpoint_id}": Seller({"endpoint_id": "own_endpoint"}, status=204),
+        "POST /v1/webhooks/{endpoint_id}/rotate-secret": Seller(
+            {"endpoint_id": "own_endpoint"}, body={"overlap_seconds": 60}
+        ),
         "GET /v1/webhooks/{endpoint_id}/deliveries": Seller({"endpoint_id": "endpoint"}, {"cursor": "cursor"}),
         "GET /v1/deliveries/{delivery_id}": Seller({"delivery_id": "delivery"}),
     }
@@ -195,6 +204,7 @@ async def open_account(shop: Shop, name: str) -> Account:
     [event] = (await ask("GET", "/v1/events")).json["data"]
     endpoint = published["callback_endpoint_id"]
     [delivery] = (await ask("GET", f"/v1/webhooks/{endpoint}/deliveries")).json["data"]
+    own = (await ask("POST", "/v1/webhooks", {"url": f"http://127.0.0.1:1/{name}/all", "enabled": False})).json
     cursor = (await ask("GET", "/v1/listings?limit=1")).json["cursor"]
     file = (await shop.upload(b"the goods", key=key)).json
     goods = {
@@ -202,6 +212,7 @@ async def open_account(shop: Shop, name: str) -> Account:
         "deliverable": draft["deliverables"][0]["id"],
         "published": published["id"],
         "endpoint": endpoint,
+        "own_endpoint": own["id"],
         "checkout": checkout["id"],
         "token": access.removeprefix("/access/"),
         "order": order["id"],
@@ -211,6 +222,7 @@ async def open_account(shop: Shop, name: str) -> Account:
         "cursor": cursor,
     }
     hidden = {account.id, f"Draft {name}", draft["signing_secret"], published["signing_secret"], draft["id"], endpoint}
+    hidden |= {own["id"], own["secret"]}
     secrets = {*hidden, *goods.values(), buyer["buyer_email"], f"Buyer of {name}"} - {cursor}
     return Account(account.id, key, goods, frozenset(secrets), frozenset(hidden))
 

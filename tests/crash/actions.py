@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 from crash import scenes
 from crash.act import Act, Telling, asks, in_turn, unless_known
+from crash.endpoint_acts import ENDPOINTS
 from crash.scenes import BUYER, TEXT, URL, buyer_of, draft, generated, on_sale, static
 from crash.stage import Scene
 from purvey.server.webhooks.rules import SCHEDULE
@@ -675,6 +676,7 @@ ACTS = [
     *PAYMENTS,
     *FULFILLMENT,
     *WEBHOOKS,
+    *ENDPOINTS,
     *MAIL,
     *ACCESS,
     *LIBRARY,

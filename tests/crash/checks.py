@@ -84,6 +84,7 @@ INVARIANTS: Checks = {
                 ON endpoints.account_id = events.account_id AND endpoints.created_at <= events.created_at
                 AND (endpoints.listing_id IS NULL OR endpoints.listing_id = events.listing_id)
                 AND (cardinality(endpoints.events) = 0 OR events.type = ANY (endpoints.events))
+                AND endpoints.status <> 'deleted'
             WHERE (SELECT count(*) FROM deliveries
                    WHERE deliveries.event_id = events.id AND deliveries.endpoint_id = endpoints.id AND generation = 1) <> 1)""",
     "no delivery waits": "SELECT NOT EXISTS (SELECT FROM deliveries WHERE status = 'waiting')",

@@ -307,6 +307,38 @@ async def test_a_job_that_outlived_its_delivery_s_parking_has_nothing_to_do(data
     assert await attempts(database) == []
 
 
+async def test_a_delivery_that_is_parked_after_its_endpoint_was_enabled_again_is_resumed(database: Database) -> None:
+    await set_callback(database, KEYRING, URL)
+    await append(database, "evt_1")
+    [job] = await claimed(database)
+    await database.write("SELECT webhooks_disable($1, 'whk_lst_1', 'by_seller', NULL, $2)", ACCOUNT, START)
+    await database.write("SELECT webhooks_enable($1, 'whk_lst_1', $2)", ACCOUNT, START)
+    await store.record(database, [record_of(job, status=DeliveryStatus.PARKED)], LATER)
+    assert await statuses(database) == {"evt_1 whk_lst_1": "waiting"}
+    [resumed] = await claimed(database, now=LATER)
+    assert resumed.ref == job.ref
+
+
+async def test_endpoints_that_share_a_url_share_the_lowest_rate_that_they_ask_for(database: Database) -> None:
+    async def make(endpoint: str, rate: float | None) -> None:
+        await database.write(
+            "SELECT webhooks_endpoint_make($1, $2, $2, $3, '{}', NULL, 'enabled', 'body', $4, 'x', $5)",
+            *(ACCOUNT, endpoint, URL, rate, START),
+        )
+
+    async def rate() -> float | None:
+        found: float | None = await database.value("SELECT rate_per_second FROM lanes WHERE kind = 'webhook'")
+        return found
+
+    await make("whk_1", None)
+    assert await rate() is None
+    await make("whk_2", 7)
+    await make("whk_3", 3)
+    assert await rate() == 3
+    await database.write("SELECT webhooks_endpoint_delete($1, 'whk_3', $2)", ACCOUNT, START)
+    assert await rate() == 7
+
+
 @pytest.mark.parametrize(
     ("change", "constraint"),
     [

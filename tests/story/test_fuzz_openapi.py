@@ -45,7 +45,7 @@ def test_whatever_the_document_allows_is_answered_as_documented(shop: ThreadedSh
 
 
 def test_what_one_answer_says_can_be_used_in_the_next_request(shop: ThreadedShop, seller: Account) -> None:
-    findings = fuzz(shop.url, seller.key, phases=["stateful"], examples=ENOUGH)
+    findings = fuzz(shop.url, seller.key, phases=["stateful"], examples=2 * ENOUGH)
     judged(shop, findings)
     assert findings.statuses[200] > 5
 

@@ -12,7 +12,7 @@ ProblemError
 │   ├── PublishFailed       409  publish_failed: `actions` says what is missing
 │   ├── InvalidTransition   409  invalid_transition: the order's state does not allow it
 │   ├── AlreadyFulfilled    409  already_fulfilled: with other content
-│   └── LockedField         409  locked_field: fixed since the listing was published
+│   └── LockedField         409  locked_field: fixed since the listing was published, or changed elsewhere
 ├── IdempotencyRequestInProgress  409  idempotency_request_in_progress: its answer comes in a moment
 ├── Gone                    410
 │   ├── GrantExpired        410  grant_expired: 48 hours are over
@@ -133,7 +133,7 @@ class AlreadyFulfilled(Conflict):
 
 
 class LockedField(Conflict):
-    """The field was fixed when the listing was published."""
+    """The field was fixed when the listing was published, or belongs to another object and is changed there."""
 
     code = "locked_field"
 

@@ -1,25 +1,90 @@
-"""The routes that show what became of each event. Another account's delivery is exactly like an unknown one: 404."""
+"""The routes of endpoints and deliveries. Another account's object is exactly like an unknown one: 404."""
 
 from typing import Annotated
 
-from litestar import get
-from litestar.params import FromPath, QueryParameter
+from litestar import delete, get, post, route
+from litestar.enums import HttpMethod
+from litestar.params import FromPath, JSONBody, QueryParameter
 
 from purvey.server.accounts.api import for_sellers
 from purvey.server.accounts.model import Account
 from purvey.server.kit.paging import read_cursor
 from purvey.server.kit.tools import Tools
-from purvey.server.kit.web import Cursor, Given, Limit, Page, problems
+from purvey.server.kit.web import Cursor, Given, Limit, Page, once, problems
 from purvey.server.webhooks import actions
 from purvey.server.webhooks.model import Delivery, DeliveryStatus, DeliveryWithAttempts
+from purvey.server.webhooks.wire import EndpointChanges, EndpointOut, EndpointRotation, NewEndpoint
 
 TAGS = ["Webhooks"]
+UNKNOWN = "This account has no such webhook endpoint."
+CALLBACK = "locked_field: the endpoint is a listing's callback, whose URL and secret change through the listing."
+
+
+@post("/v1/webhooks", tags=TAGS, responses=problems(_409="There are as many endpoints as there may be."))
+@once()
+async def create_webhook(data: JSONBody[NewEndpoint], tools: Given[Tools], account: Given[Account]) -> EndpointOut:
+    """Make an endpoint that is told of events. This answer alone shows its secret."""
+    return await actions.create_endpoint(tools, account.id, data)
+
+
+@get("/v1/webhooks", tags=TAGS)
+async def list_webhooks(
+    tools: Given[Tools], account: Given[Account], *, limit: Limit = 20, cursor: Cursor = None
+) -> Page[EndpointOut]:
+    """List the account's endpoints and the callbacks of its listings, the newest first."""
+    found = await actions.page_of_endpoints(tools, account.id, after=read_cursor(cursor), limit=limit)
+    return Page(data=list(found.rows), has_more=found.has_more, cursor=found.cursor)
+
+
+@get("/v1/webhooks/{endpoint_id:str}", tags=TAGS, responses=problems(_404=UNKNOWN))
+async def read_webhook(endpoint_id: FromPath[str], tools: Given[Tools], account: Given[Account]) -> EndpointOut:
+    """Return one endpoint of either kind, and how its URL has answered of late."""
+    return await actions.read_endpoint(tools, account.id, endpoint_id)
+
+
+@route(
+    "/v1/webhooks/{endpoint_id:str}",
+    http_method=[HttpMethod.PUT, HttpMethod.PATCH],
+    status_code=200,
+    tags=TAGS,
+    responses=problems(_404=UNKNOWN, _409=CALLBACK),
+)
+@once()
+async def change_webhook(
+    endpoint_id: FromPath[str], data: JSONBody[EndpointChanges], tools: Given[Tools], account: Given[Account]
+) -> EndpointOut:
+    """Change the fields that are sent. What waits follows to a new URL; `enabled: false` parks it, true resumes it."""
+    return await actions.change_endpoint(tools, account.id, endpoint_id, data)
+
+
+@delete("/v1/webhooks/{endpoint_id:str}", tags=TAGS, responses=problems(_404=UNKNOWN, _409=CALLBACK))
+async def delete_webhook(endpoint_id: FromPath[str], tools: Given[Tools], account: Given[Account]) -> None:
+    """Delete an endpoint. What waited for it is parked; its deliveries can still be read."""
+    await actions.delete_endpoint(tools, account.id, endpoint_id)
+
+
+@post(
+    "/v1/webhooks/{endpoint_id:str}/rotate-secret",
+    status_code=200,
+    tags=TAGS,
+    responses=problems(_404=UNKNOWN, _409=CALLBACK),
+)
+@once()
+async def rotate_webhook_secret(
+    endpoint_id: FromPath[str],
+    tools: Given[Tools],
+    account: Given[Account],
+    data: JSONBody[EndpointRotation | None] = None,
+) -> EndpointOut:
+    """Replace the secret; this answer alone shows the new one. The old one signs beside it for `overlap_seconds`."""
+    overlap = (data or EndpointRotation()).overlap_seconds
+    return await actions.rotate_secret(tools, account.id, endpoint_id, overlap)
 
 
 @get(
     "/v1/webhooks/{endpoint_id:str}/deliveries",
     tags=TAGS,
-    responses=problems(_404="This account has no such webhook endpoint."),
+    responses=problems(_404="This account never had such a webhook endpoint."),
 )
 async def list_deliveries(
     endpoint_id: FromPath[str],
@@ -45,4 +110,15 @@ async def read_delivery(
     return await actions.read_delivery(tools, account.id, delivery_id)
 
 
-routes = [for_sellers(list_deliveries, read_delivery)]
+routes = [
+    for_sellers(
+        create_webhook,
+        list_webhooks,
+        read_webhook,
+        change_webhook,
+        delete_webhook,
+        rotate_webhook_secret,
+        list_deliveries,
+        read_delivery,
+    )
+]

@@ -1,5 +1,6 @@
 """A delivery: one event for one endpoint, the states it goes through, and the steps of one attempt."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -39,6 +40,37 @@ STATES = StateTable(
 )
 
 
+EndpointStatus = Literal["enabled", "disabled", "deleted"]
+SignatureFormat = Literal["body", "timestamped"]
+Kind = Literal["listing_callback", "account"]
+
+
+class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
+    """A URL that wants events: a row of the table `endpoints`, and how its lane is. The secrets are sealed.
+
+    No `events` means all of them, no `listing_id` those of all listings. `rate_per_second` None means what the server allows.
+    """
+
+    id: str
+    account_id: str
+    kind: Kind
+    listing_id: str | None
+    name: str
+    url: str
+    events: Sequence[str]
+    status: EndpointStatus
+    disabled_reason: Literal["gone", "removed", "by_seller"] | None
+    signature_format: SignatureFormat
+    rate_per_second: float | None
+    secret: bytes
+    previous_until: datetime | None
+    created_at: datetime
+    updated_at: datetime
+    breaker: Literal["closed", "open"] = "closed"
+    failed_in_row: int = 0
+    held_until: datetime | None = None
+
+
 class Due(msgspec.Struct, frozen=True):
     """A delivery whose attempt is due, with what is known now of its endpoint and event. The secrets are sealed."""
 
@@ -47,9 +79,9 @@ class Due(msgspec.Struct, frozen=True):
     first_attempt_at: datetime | None
     attempts: int
     endpoint_id: str
-    endpoint_status: Literal["enabled", "disabled"]
+    endpoint_status: EndpointStatus
     url: str
-    signature_format: Literal["body", "timestamped"]
+    signature_format: SignatureFormat
     secret: bytes
     previous_secret: bytes | None
     previous_until: datetime | None

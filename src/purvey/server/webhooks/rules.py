@@ -6,11 +6,10 @@ import hmac
 import re
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import Literal
 
 from purvey.server.kit.crypto import hmac_sha256_hex
 from purvey.server.kit.safe_http.outcome import Answer, Failure
-from purvey.server.webhooks.model import Delivered, Disable, GiveUp, RetryAt, Secrets, Verdict
+from purvey.server.webhooks.model import Delivered, Disable, GiveUp, RetryAt, Secrets, SignatureFormat, Verdict
 
 SCHEDULE = (
     timedelta(0),
@@ -33,7 +32,8 @@ ANSWER_CHARACTERS = 2048
 ANSWER_BYTES = ANSWER_CHARACTERS * 4
 """How much of it is read: a character of UTF-8 has at most 4 bytes."""
 
-_STANDARD_PREFIX = "whsec_"
+STANDARD_PREFIX = "whsec_"  # marks a secret, is none
+"""What follows it in a secret is the key in base64, as Standard Webhooks has it."""
 _SECONDS = re.compile(r"[0-9]{1,9}")
 
 
@@ -43,7 +43,7 @@ def request_headers(
     event_type: str,
     body: bytes,
     secrets: Secrets,
-    signature_format: Literal["body", "timestamped"],
+    signature_format: SignatureFormat,
     at: datetime,
     version: str,
 ) -> dict[str, str]:
@@ -65,7 +65,7 @@ def request_headers(
     }
 
 
-def _own_signature(secret: str, timestamp: int, body: bytes, signature_format: Literal["body", "timestamped"]) -> str:
+def _own_signature(secret: str, timestamp: int, body: bytes, signature_format: SignatureFormat) -> str:
     key = secret.encode()
     match signature_format:
         case "body":
@@ -81,7 +81,7 @@ def _standard_signature(secret: str, event_id: str, timestamp: int, body: bytes)
 
 def standard_key(secret: str) -> bytes:
     """Return the key for Standard Webhooks: what follows `whsec_`, decoded from base64; else the secret itself, as UTF-8."""
-    encoded = secret.removeprefix(_STANDARD_PREFIX)
+    encoded = secret.removeprefix(STANDARD_PREFIX)
     if encoded != secret:
         try:
             return base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True) or secret.encode()

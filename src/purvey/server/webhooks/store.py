@@ -6,9 +6,9 @@ from datetime import datetime
 import msgspec
 
 from purvey.server.jobs.model import Job
-from purvey.server.kit.database import Database
+from purvey.server.kit.database import Connection, Database
 from purvey.server.kit.paging import Position
-from purvey.server.webhooks.model import Attempt, Delivery, DeliveryStatus, Due, Record
+from purvey.server.webhooks.model import Attempt, Delivery, DeliveryStatus, Due, Endpoint, Record
 
 JOB = "webhooks.deliver"
 """The kind of the jobs that the trigger on the log makes."""
@@ -113,3 +113,108 @@ async def attempts(database: Database, account_id: str, delivery_id: str) -> lis
         delivery_id,
     )
     return [msgspec.convert(dict(row), Attempt) for row in rows]
+
+
+_ENDPOINT = """
+SELECT endpoint.id, endpoint.account_id, endpoint.kind, listing_id, name, url, events, status, disabled_reason, signature_format,
+       endpoint.rate_per_second, secret, previous_until, endpoint.created_at, updated_at, breaker, failed_in_row, held_until
+FROM {} endpoint JOIN lanes ON lanes.id = endpoint.lane_id
+"""
+_ENDPOINTS = _ENDPOINT.format("endpoints")
+
+
+async def endpoints_page(database: Database, account_id: str, *, after: Position | None, limit: int) -> list[Endpoint]:
+    """Return up to `limit` of the account's endpoints of both kinds, the newest first, beginning after the place `after`."""
+    args: list[object] = [account_id, limit]
+    conditions = "endpoint.account_id = $1 AND status <> 'deleted'"
+    if after is not None:
+        args += [after.created_at, after.id]
+        conditions += " AND (endpoint.created_at, endpoint.id) < ($3, $4)"
+    rows = await database.rows(
+        f"{_ENDPOINTS} WHERE {conditions} ORDER BY endpoint.created_at DESC, endpoint.id DESC LIMIT $2", *args
+    )
+    return [Endpoint(**row) for row in rows]
+
+
+async def endpoint(source: "Database | Connection", account_id: str, endpoint_id: str) -> Endpoint | None:
+    """Return an endpoint that is not deleted, or None."""
+    sql = f"{_ENDPOINTS} WHERE endpoint.account_id = $1 AND endpoint.id = $2 AND status <> 'deleted'"
+    read = source.row if isinstance(source, Database) else source.fetchrow
+    row = await read(sql, account_id, endpoint_id)
+    return None if row is None else Endpoint(**row)
+
+
+async def locked(
+    connection: Connection, account_id: str, endpoint_id: str, url: str | None, now: datetime
+) -> Endpoint | None:
+    """Return an endpoint that nobody else changes until the commit, or None. `url` is where it is to go, if elsewhere."""
+    row = await connection.fetchrow(
+        _ENDPOINT.format("webhooks_lock($1, $2, $3, $4)"), account_id, endpoint_id, url, now
+    )
+    return None if row is None else Endpoint(**row)
+
+
+async def own_endpoints(connection: Connection, account_id: str) -> int:
+    """Return how many endpoints of its own the account has."""
+    sql = "SELECT count(*) FROM endpoints WHERE account_id = $1 AND kind = 'account' AND status <> 'deleted'"
+    found: int = await connection.fetchval(sql, account_id)
+    return found
+
+
+async def has_listing(connection: Connection, account_id: str, listing_id: str) -> bool:
+    """Return whether the account has this listing."""
+    found: bool = await connection.fetchval("SELECT listings_has($1, $2)", account_id, listing_id)
+    return found
+
+
+async def make_endpoint(connection: Connection, made: Endpoint) -> None:
+    """Make an endpoint of the account's own."""
+    await connection.execute(
+        "SELECT webhooks_endpoint_make($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+        made.account_id,
+        made.id,
+        made.name,
+        made.url,
+        made.events,
+        made.listing_id,
+        made.status,
+        made.signature_format,
+        made.rate_per_second,
+        made.secret,
+        made.created_at,
+    )
+
+
+async def set_endpoint(connection: Connection, changed: Endpoint) -> None:
+    """Change a locked endpoint, all but its secrets, and let what waits for it follow."""
+    await connection.execute(
+        "SELECT webhooks_endpoint_set($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        changed.account_id,
+        changed.id,
+        changed.name,
+        changed.url,
+        changed.events,
+        changed.listing_id,
+        changed.status,
+        changed.signature_format,
+        changed.rate_per_second,
+        changed.updated_at,
+    )
+
+
+async def set_secret(connection: Connection, changed: Endpoint, until: datetime | None) -> None:
+    """Let a locked endpoint sign with another secret, and with the one before it too until `until`, if that is given."""
+    await connection.execute(
+        "UPDATE endpoints SET previous_secret = CASE WHEN $4::timestamptz IS NOT NULL THEN secret END, previous_until = $4,"
+        " secret = $3, updated_at = $5 WHERE account_id = $1 AND id = $2",
+        changed.account_id,
+        changed.id,
+        changed.secret,
+        until,
+        changed.updated_at,
+    )
+
+
+async def delete_endpoint(connection: Connection, endpoint: Endpoint, now: datetime) -> None:
+    """Delete a locked endpoint; what waits for it is parked."""
+    await connection.execute("SELECT webhooks_endpoint_delete($1, $2, $3)", endpoint.account_id, endpoint.id, now)

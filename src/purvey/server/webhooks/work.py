@@ -47,8 +47,8 @@ class Deliver:
         return await store.due(self._tools.database, jobs)
 
     async def run(self, job: Job, due: Due) -> Recorded:
-        """Make the attempt and record it; a delivery whose endpoint is disabled is parked instead."""
-        if due.endpoint_status == "disabled":
+        """Make the attempt and record it; a delivery whose endpoint is not enabled is parked instead."""
+        if due.endpoint_status != "enabled":
             await self._record(_parked(job, due))
             return Recorded()
         decided = await self._decide(job, await self._send(self._prepare(due)))

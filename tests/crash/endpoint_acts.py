@@ -1,0 +1,93 @@
+"""The acts on endpoints and on what they are told, and the scenes that they need."""
+
+from crash import scenes
+from crash.act import Act, Telling, asks, in_turn, unless_known
+from crash.scenes import generated
+from crash.stage import Scene
+from purvey.server.webhooks import actions as webhooks
+from purvey.server.webhooks.wire import NewEndpoint
+
+
+def own_endpoint(path: str = "") -> Telling:
+    """Make an endpoint of the seller's own, told of everything at the receiver outside: `{own}`."""
+
+    async def make(scene: Scene) -> None:
+        data = NewEndpoint(url=scene.stage.outside.hook_url + path)
+        made = await webhooks.create_endpoint(scene.tools, scene.account.id, data)
+        scene.names["own"] = made.id
+
+    return make
+
+
+BOUGHT = in_turn(own_endpoint(), generated, scenes.checkout, scenes.paid)
+"""An order of which the seller's own endpoint and the listing's callback are about to be told."""
+
+
+async def make_endpoint(scene: Scene) -> None:
+    """Make an endpoint."""
+    await scene.ask("POST", "/v1/webhooks", (201,), json={"url": scene.stage.outside.hook_url})
+
+
+async def move_and_pause(scene: Scene) -> None:
+    """Give the endpoint another URL, and pause it."""
+    body = {"url": f"{scene.stage.outside.hook_url}?moved", "enabled": False, "rate_limit": 5}
+    await scene.ask("PATCH", "/v1/webhooks/{own}", json=body)
+
+
+async def rotate_endpoint(scene: Scene) -> None:
+    """Rotate the endpoint's secret, and keep what was shown."""
+    reply = await scene.ask("POST", "/v1/webhooks/{own}/rotate-secret", json={"overlap_seconds": 60})
+    if reply is not None:
+        scene.names["secret"] = reply.json["secret"]
+
+
+async def endpoint_secret_signs(scene: Scene) -> None:
+    """The secret that was shown last is the one that signs."""
+    sealed = await scene.sql("SELECT secret FROM endpoints WHERE account_id = $1", scene.account.id)
+    assert scene.tools.keyring.open(sealed) == scene.names["secret"]
+
+
+ENDPOINTS = [
+    Act(
+        "an endpoint is made",
+        ("webhooks.actions.create_endpoint",),
+        make_endpoint,
+        again=unless_known(make_endpoint),
+        checks={
+            "it is, unless it was asked for twice": "SELECT count(*) BETWEEN 1 AND 2 FROM endpoints WHERE account_id = $1"
+        },
+    ),
+    Act(
+        "an endpoint is moved and paused",
+        ("webhooks.actions.change_endpoint",),
+        move_and_pause,
+        BOUGHT,
+        checks={
+            "it is": """
+                SELECT count(*) = 1 FROM endpoints WHERE account_id = $1 AND status = 'disabled' AND url LIKE '%?moved'""",
+            "what waited is parked": """
+                SELECT bool_and(deliveries.status = 'parked') FROM deliveries JOIN endpoints ON endpoints.id = endpoint_id
+                WHERE deliveries.account_id = $1 AND kind = 'account'""",
+        },
+    ),
+    Act(
+        "an endpoint's secret is rotated",
+        ("webhooks.actions.rotate_secret",),
+        rotate_endpoint,
+        own_endpoint(),
+        again=unless_known(rotate_endpoint),
+        known=endpoint_secret_signs,
+    ),
+    Act(
+        "an endpoint is deleted",
+        ("webhooks.actions.delete_endpoint",),
+        asks("DELETE", "/v1/webhooks/{own}", 204, 404),
+        BOUGHT,
+        checks={
+            "it is": "SELECT count(*) = 1 FROM endpoints WHERE account_id = $1 AND status = 'deleted'",
+            "what waited is parked": """
+                SELECT bool_and(deliveries.status = 'parked') FROM deliveries JOIN endpoints ON endpoints.id = endpoint_id
+                WHERE deliveries.account_id = $1 AND kind = 'account'""",
+        },
+    ),
+]
