@@ -94,6 +94,8 @@ SELLERS: Mapping[str, Seller] = MappingProxyType(
         "GET /v1/orders/{order_id}/history": Seller(ORDER),
         "POST /v1/orders/{order_id}/deliver": Seller(ORDER, body=TEXT),
         "POST /v1/orders/{order_id}/fulfill": Seller(ORDER, body={"deliverables": [TEXT]}),
+        "POST /v1/orders/{order_id}/refund": Seller(ORDER, body={"amount": 100}),
+        "GET /v1/orders/{order_id}/refunds": Seller(ORDER),
         "GET /v1/events": Seller(
             asks={"listing_id": "published", "order_id": "order", "after": "event", "cursor": "event"}
         ),
@@ -117,6 +119,7 @@ BUYERS = "buyers have no key; the listing is on sale to everybody"
 LINK = "the link is the secret: its holder is the buyer"
 MAILED = "the mailed link is the secret: its holder reads the buyer's mail"
 SIGNED_IN = "asks for the cookie of a buyer who signed in with a mailed link, and leads everybody else there"
+DASHBOARD = "the sandbox stands for a provider, whose own sign-in it has not; the reference is told to the seller alone"
 MAILBOX = "the mail of a shop that is tried out, on loopback only"
 
 PUBLIC: Mapping[str, Public] = MappingProxyType(
@@ -159,6 +162,11 @@ PUBLIC: Mapping[str, Public] = MappingProxyType(
         "POST /sandbox/checkouts/{checkout_id}/pay": Public(
             LINK, {"checkout_id": "checkout"}, body={"card": "4242 4242 4242 4242"}
         ),
+        "GET /sandbox/payments/{reference}": Public(DASHBOARD, {"reference": "payment"}),
+        "POST /sandbox/payments/{reference}/refund": Public(DASHBOARD, {"reference": "payment"}, body={"amount": 1}),
+        "POST /sandbox/payments/{reference}/dispute": Public(
+            DASHBOARD, {"reference": "payment"}, body={"status": "won"}
+        ),
         "POST /payments/{provider}/notices": Public(
             "providers sign what they send", {"provider": "sandbox"}, body={}, status=400
         ),
@@ -173,6 +181,8 @@ FORMS = frozenset(
         "POST /l/{listing_id}/checkout",
         "POST /sandbox/checkouts/{checkout_id}/pay",
         "POST /library",
+        "POST /sandbox/payments/{reference}/refund",
+        "POST /sandbox/payments/{reference}/dispute",
     }
 )
 """The routes that a browser's form is sent to: what is wrong with it is told on the page."""
@@ -201,6 +211,7 @@ async def open_account(shop: Shop, name: str) -> Account:
     await ask("POST", f"/sandbox/checkouts/{checkout['id']}/pay", {"card": "4242424242424242"})
     access = (await ask("GET", f"/checkout/{checkout['id']}/return")).headers["Location"]
     [order] = (await ask("GET", "/v1/orders")).json["data"]
+    await ask("POST", f"/v1/orders/{order['id']}/refund", {"amount": 1})
     [event] = (await ask("GET", "/v1/events")).json["data"]
     endpoint = published["callback_endpoint_id"]
     [delivery] = (await ask("GET", f"/v1/webhooks/{endpoint}/deliveries")).json["data"]
@@ -216,6 +227,7 @@ async def open_account(shop: Shop, name: str) -> Account:
         "checkout": checkout["id"],
         "token": access.removeprefix("/access/"),
         "order": order["id"],
+        "payment": order["payment"]["reference"],
         "file": file["id"],
         "event": event["id"],
         "delivery": delivery["id"],

@@ -162,6 +162,22 @@ ARABIC_PRODUCT = msgspec.structs.replace(
     faqs=(views.Faq("متى أستلمه؟", "فورا."),),
     reviews=(views.Review("ليلى", "رائع! 😋", 5),),
 )
+SANDBOX_PAYMENT = views.SandboxPaymentView(
+    test_mode=True,
+    reference="pay_0mXv9TzL4cRw8bNa6Fh2kQ",
+    amount=2900,
+    left=2400,
+    currency="USD",
+    refunds=(views.SandboxRefund("re_1", 500, AT),),
+    dispute_status="needs_response",
+    steps=(
+        views.Step("under_review", "Send the seller's evidence"),
+        views.Step("won", "Decide for the seller"),
+        views.Step("lost", "Decide for the buyer"),
+    ),
+)
+NO_AMOUNT = "Give a whole number of minor units, such as 500 for $5.00, or nothing for all that is left."
+LOST_PAYMENT = msgspec.structs.replace(SANDBOX_PAYMENT, dispute_status="lost", steps=(), left=0)
 PAYMENT = views.SandboxView(
     test_mode=True,
     state="open",
@@ -280,6 +296,13 @@ STATES = (
     _state("payment-paid", pages.sandbox, msgspec.structs.replace(PAYMENT, state="paid")),
     _state("payment-expired", pages.sandbox, msgspec.structs.replace(PAYMENT, state="expired")),
     _state("payment-long", pages.sandbox, LONG_PAYMENT),
+    _state("sandbox-payment", pages.sandbox_payment, SANDBOX_PAYMENT),
+    _state(
+        "sandbox-payment-wrong",
+        pages.sandbox_payment,
+        msgspec.structs.replace(SANDBOX_PAYMENT, typed="5,00", error=NO_AMOUNT),
+    ),
+    _state("sandbox-payment-lost", pages.sandbox_payment, LOST_PAYMENT),
     _state("pending", pages.pending, views.PendingView(test_mode=True, listing_name="A good book", buyer_email=EMAIL)),
     _state("waiting", pages.waiting, _waiting(PURCHASE, EMAIL)),
     _state("waiting-long", pages.waiting, _waiting(LONG_PURCHASE, LONG_EMAIL)),
@@ -304,6 +327,7 @@ STATES = (
     _state(
         "library-orders-none", pages.library_orders, msgspec.structs.replace(PURCHASES, email=LONG_EMAIL, entries=())
     ),
+    _state("gone-disputed", pages.gone, _gone("disputed")),
     _state("error-not-found", pages.error, _error(404)),
     _state("error-refused", pages.error, _error(422, text=f"`{WORD * 2}` is not known here.")),
     _state("error-ours", pages.error, _error(500, reference="req_0mXv9TzL4cRw8bNa6Fh2kQ")),
@@ -353,6 +377,12 @@ MAILS = (
     State("confirmation", "confirmation.html", _mail(Template.CONFIRMATION)),
     State("sign-in", "sign_in.html", _mail(Template.SIGN_IN)),
     State("sign-in-test", "sign_in.html", _mail(Template.SIGN_IN, test_mode=True)),
+    State("refund", "refund.html", _mail(Template.REFUND, refund="whole", refunded=2900)),
+    State("refund-part", "refund.html", _mail(Template.REFUND, refund="part", refunded=500)),
+    State("refund-second", "refund.html", _mail(Template.REFUND, refund="second", refunded=2900)),
+    State("late", "late.html", _mail(Template.LATE, due_at=AT)),
+    State("reminder", "reminder.html", _mail(Template.REMINDER, due_at=AT, paid_at=AT, buyer_email=EMAIL)),
+    State("disputed", "disputed.html", _mail(Template.DISPUTED, due_at=AT, reason="fraudulent", buyer_email=EMAIL)),
     State("ready-long", "ready.html", _mail(Template.READY, listing_name=LONG_NAME, seller_name=LONG_SELLER)),
     State(
         "ready-arabic", "ready.html", _mail(Template.READY, listing_name=ARABIC, seller_name=ARABIC_SELLER, amount=0)

@@ -14,7 +14,18 @@ from crash.scenes import BUYER, TEXT, URL, buyer_of, draft, generated, on_sale, 
 from crash.stage import Scene
 from purvey.server.webhooks.rules import SCHEDULE
 
-NOTICE = ("payments.inbox.Inbox.receive", "payments.inbox.Inbox.hand_on", "fulfillment.actions.Fulfillment.paid")
+NOTICE = (
+    "payments.inbox.Inbox.receive",
+    "payments.inbox.Inbox.hand_on",
+    "refunds.actions.Refunds.paid",
+    "fulfillment.actions.Fulfillment.paid",
+)
+REPORTED = (
+    "payments.work.SendSandboxNotice.run",
+    "payments.inbox.Inbox.receive",
+    "payments.inbox.Inbox.hand_on",
+    "refunds.actions.Refunds.reported",
+)
 CARD = {"card": "4242424242424242"}
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 WITH_KEY = {"Idempotency-Key": "the same, however often it is sent"}
@@ -416,7 +427,7 @@ STOCK = [
 PAYMENTS = [
     Act(
         "a checkout is paid in the sandbox",
-        ("payments.sandbox.provider.Sandbox.pay", "payments.work.ReportSandboxPayment.run", *NOTICE),
+        ("payments.sandbox.provider.Sandbox.pay", "payments.work.SendSandboxNotice.run", *NOTICE),
         asks("POST", "/sandbox/checkouts/{checkout}/pay", json=CARD, key=None),
         in_turn(static, scenes.checkout),
         checks=FULFILLED
@@ -461,7 +472,7 @@ FULFILLMENT = [
         "an agent delivers what it hears of",
         (
             "payments.sandbox.provider.Sandbox.pay",
-            "payments.work.ReportSandboxPayment.run",
+            "payments.work.SendSandboxNotice.run",
             "checkout.actions.begin",
             "checkout.actions.come_back",
             *NOTICE,
@@ -478,6 +489,80 @@ FULFILLMENT = [
             "two mails": "SELECT count(*) = 2 AND bool_and(status = 'sent') FROM messages WHERE account_id = $1",
         },
         parts=4,
+    ),
+]
+
+REFUNDS = [
+    Act(
+        "an order is refunded",
+        (
+            "refunds.actions.Refunds.refund",
+            "refunds.actions.Refunds.carry_out",
+            "fulfillment.actions.Fulfillment.change",
+            "payments.sandbox.provider.Sandbox.refund",
+        ),
+        asks("POST", "/v1/orders/{order}/refund", 200, 422),
+        in_turn(static, scenes.checkout, scenes.bought),
+        checks={"it is": one("orders WHERE account_id = $1 AND payment_status = 'refunded'")},
+        parts=3,
+    ),
+    Act(
+        "a part is refunded with a key",
+        ("refunds.actions.Refunds.refund", "refunds.actions.Refunds.carry_out"),
+        asks("POST", "/v1/orders/{order}/refund", 200, json={"amount": 300}, headers=WITH_KEY),
+        in_turn(static, scenes.checkout, scenes.bought),
+        checks={"once": one("orders WHERE account_id = $1 AND refund_amount = 300")},
+        known=same_answers,
+        parts=3,
+    ),
+    Act(
+        "a refund that was begun is carried out",
+        (
+            "refunds.work.CarryOut.run",
+            "refunds.actions.Refunds.carry_out",
+            "payments.sandbox.provider.Sandbox.refund",
+        ),
+        scene=in_turn(static, scenes.checkout, scenes.bought, scenes.refund_begun),
+        checks={"it is, once": one("orders WHERE account_id = $1 AND refund_amount = 100")},
+        parts=2,
+    ),
+    Act(
+        "a payment is refunded in the provider's dashboard",
+        ("payments.sandbox.provider.Sandbox.refund_by_hand", *REPORTED),
+        asks("POST", "/sandbox/payments/{payment}/refund", 200, 422, key=None),
+        in_turn(static, scenes.checkout, scenes.bought),
+        checks={"the order is": one("orders WHERE account_id = $1 AND payment_status = 'refunded'")},
+        parts=2,
+    ),
+    Act(
+        "a payment is disputed, and the dispute is lost",
+        (
+            "payments.sandbox.provider.Sandbox.dispute",
+            "payments.work.SendSandboxNotice.run",
+            "payments.inbox.Inbox.receive",
+            "payments.inbox.Inbox.hand_on",
+            "disputes.actions.Disputes.reported",
+        ),
+        in_turn(
+            asks("POST", "/sandbox/payments/{payment}/dispute", 200, json={"status": "needs_response"}, key=None),
+            asks("POST", "/sandbox/payments/{payment}/dispute", 200, json={"status": "lost"}, key=None),
+        ),
+        in_turn(static, scenes.checkout, scenes.bought),
+        checks={
+            "it is": one("orders WHERE account_id = $1 AND dispute_status = 'lost'"),
+            "no letter of it twice": "SELECT count(*) < 2 FROM messages WHERE account_id = $1 AND template = 'disputed'",
+        },
+        parts=3,
+    ),
+    Act(
+        "a second payment is given back",
+        ("refunds.actions.Refunds.paid", "refunds.work.CarryOut.run", "refunds.actions.Refunds.carry_out"),
+        scene=in_turn(static, scenes.checkout, scenes.bought, scenes.paid_again),
+        checks={
+            "it is, and the order stands": one("orders WHERE account_id = $1 AND payment_status = 'paid'"),
+            "once": one("refunds WHERE account_id = $1 AND origin = 'second_payment' AND status = 'succeeded'"),
+        },
+        parts=3,
     ),
 ]
 
@@ -675,6 +760,7 @@ ACTS = [
     *STOCK,
     *PAYMENTS,
     *FULFILLMENT,
+    *REFUNDS,
     *WEBHOOKS,
     *ENDPOINTS,
     *MAIL,

@@ -13,7 +13,22 @@ INVARIANTS: Checks = {
             SELECT FROM sandbox_payments paid
             LEFT JOIN orders
                 ON payment_provider = 'sandbox' AND payment_reference = reference AND orders.checkout_id = paid.checkout_id
-            WHERE orders.id IS NULL)""",
+            WHERE orders.id IS NULL AND NOT EXISTS (
+                SELECT FROM refunds
+                WHERE origin = 'second_payment' AND payment_reference = paid.reference AND status = 'succeeded'))""",
+    "what was given back is what the provider gave back": """
+        SELECT NOT EXISTS (
+            SELECT FROM orders WHERE refund_pending <> 0 OR refund_amount <>
+                (SELECT coalesce(sum(amount), 0) FROM sandbox_refunds WHERE payment = payment_reference))""",
+    "every refund has ended, and the provider has it once": """
+        SELECT NOT EXISTS (
+            SELECT FROM refunds FULL JOIN sandbox_refunds booked USING (reference)
+            WHERE status IS DISTINCT FROM 'failed'
+                AND (status, refunds.amount, payment_reference) IS DISTINCT FROM ('succeeded', booked.amount, booked.payment))""",
+    "an order is refunded when all of it is": """
+        SELECT NOT EXISTS (
+            SELECT FROM orders WHERE payment_status <> CASE WHEN refund_amount = 0 THEN 'paid'
+                WHEN refund_amount < amount THEN 'partially_refunded' ELSE 'refunded' END AND amount > 0)""",
     "no order without its payment": """
         SELECT NOT EXISTS (
             SELECT FROM orders WHERE CASE payment_provider
@@ -47,21 +62,31 @@ INVARIANTS: Checks = {
             WHERE content.order_id IS NOT NULL AND (orders.id IS NULL OR content.id <> ALL (orders.deliverables)))""",
     "the buyer gets each mail once": """
         SELECT NOT EXISTS (
-            SELECT FROM orders WHERE ARRAY (SELECT template FROM messages WHERE order_id = orders.id ORDER BY template) <>
-                array_remove(ARRAY[CASE WHEN content_type = 'generated' THEN 'confirmation' END,
-                                   CASE WHEN status = 'fulfilled' THEN 'ready' END], NULL))""",
+            SELECT FROM orders WHERE ARRAY (
+                SELECT template FROM messages WHERE order_id = orders.id AND template IN ('confirmation', 'ready') ORDER BY template
+            ) <> array_remove(ARRAY[CASE WHEN content_type = 'generated' THEN 'confirmation' END,
+                                    CASE WHEN status = 'fulfilled' THEN 'ready' END], NULL))""",
+    "each refund is told in one mail": """
+        SELECT NOT EXISTS (
+            SELECT FROM orders WHERE (SELECT count(*) FROM messages WHERE order_id = orders.id AND template = 'refund')
+                <> (SELECT count(*) FROM refunds WHERE order_id = orders.id AND status = 'succeeded'))""",
     # R2: no change without its event or its history, and none of them twice.
     "each order has its events, each once": """
         SELECT NOT EXISTS (
-            SELECT FROM orders WHERE ARRAY (SELECT type FROM events WHERE order_id = orders.id ORDER BY sequence) <>
-                array_remove(ARRAY['order.paid', CASE WHEN status = 'fulfilled' THEN 'order.fulfilled' END], NULL))""",
+            SELECT FROM orders WHERE ARRAY (SELECT type FROM events WHERE order_id = orders.id ORDER BY type) <>
+                array_remove(ARRAY[CASE WHEN dispute_status IS NOT NULL THEN 'order.disputed' END,
+                                   CASE WHEN status = 'fulfilled' THEN 'order.fulfilled' END, 'order.paid',
+                                   CASE WHEN payment_status = 'refunded' THEN 'order.refunded' END], NULL))""",
     "no event without its order": """
         SELECT NOT EXISTS (
             SELECT FROM events LEFT JOIN orders ON orders.account_id = events.account_id AND orders.id = events.order_id
             WHERE orders.id IS NULL)""",
     "an event tells the state that it is about": """
         SELECT NOT EXISTS (
-            SELECT FROM events WHERE type <> 'order.' || (body::json->'data'->>'status') OR order_id <> body::json->'data'->>'id'
+            SELECT FROM events WHERE type <> 'order.' || CASE type
+                    WHEN 'order.refunded' THEN body::json->'data'->>'payment_status'
+                    WHEN 'order.disputed' THEN CASE WHEN body::json->'data'->>'dispute_status' <> '' THEN 'disputed' END
+                    ELSE body::json->'data'->>'status' END OR order_id <> body::json->'data'->>'id'
                 OR id <> body::json->>'id' OR sequence <> (body::json->>'sequence')::bigint)""",
     "each version of an order is in its history": """
         SELECT NOT EXISTS (

@@ -18,12 +18,15 @@ from purvey.server.files.model import Named
 from purvey.server.jobs import store as jobs
 from purvey.server.jobs.worker import POLL_EVERY
 from purvey.server.kit.crypto import sha256
+from purvey.server.kit.idempotency import Idempotency
 from purvey.server.library import actions as library
 from purvey.server.listings import actions as listings
 from purvey.server.listings.wire import NewListing
 from purvey.server.payments.inbox import Inbox
 from purvey.server.payments.model import Notice, Payment, Verdict
 from purvey.server.payments.sandbox.provider import Sandbox
+from purvey.server.refunds.actions import Refunds
+from purvey.server.refunds.model import Ask
 
 TEXT = DeliverableIn(type="text", value="the goods")
 URL = DeliverableIn(type="url", value="https://example.com/the-goods")
@@ -155,6 +158,34 @@ async def kept(scene: Scene) -> None:
     sandbox = sandbox_of(scene)
     inbox = Inbox(scene.tools, [sandbox], {"payment.succeeded": fail}, scene.stage.app.wake.poke)
     await inbox.receive("sandbox", *sandbox.report(await payment_of(scene)))
+
+
+async def bought(scene: Scene) -> None:
+    """Pay the checkout on the payment page, and have the payment reported: `{order}` and `{payment}`."""
+    await booked(scene)
+    sandbox = sandbox_of(scene)
+    found = await sandbox.find_payment(scene.names["checkout"])
+    assert found is not None
+    await scene.stage.app.inbox.receive("sandbox", *sandbox.report(found))
+    scene.names["order"] = await scene.sql("SELECT id FROM orders WHERE account_id = $1", scene.account.id)
+    scene.names["payment"] = found.reference
+
+
+async def refund_begun(scene: Scene) -> None:
+    """Ask for a refund in a process that died before it asked the provider."""
+    provider = sandbox_of(scene)
+    refunds = Refunds(scene.tools, scene.stage.app.fulfillment, Idempotency(scene.tools), {"sandbox": provider})
+    refund_id = scene.tools.ids.new("rfd_")
+    order_id = scene.names["order"]
+    await refunds._ask(
+        Ask(account_id=scene.account.id, order_id=order_id, refund_id=refund_id, amount=100, reason=None)
+    )
+
+
+async def paid_again(scene: Scene) -> None:
+    """Pay the checkout a second time, in another window."""
+    payment = await payment_of(scene)
+    await sandbox_of(scene).pay(payment.checkout_id, payment.amount, payment.currency, "4242424242424242", again=True)
 
 
 async def link(scene: Scene) -> None:

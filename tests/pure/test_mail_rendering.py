@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from purvey.server.kit import money
-from purvey.server.mail.model import Accepted, Away, Facts, Message, Never, NotNow, Template
+from purvey.server.mail.model import FOR_SELLERS, Accepted, Away, Facts, Message, Never, NotNow, Template
 from purvey.server.mail.render import UnaddressableError, read_sender, render
 from purvey.server.mail.rules import LONGEST_ERROR, RETRY_AFTER, decide, one_line
 from purvey.server.mail.transports import Server, read_url
@@ -30,6 +30,10 @@ FACTS = Facts(
     seller_email="ines@seller.example",
     order_id="ord_1",
     content_type="static",
+    buyer_email="buyer@example.com",
+    refunded=500,
+    due_at=NOW,
+    paid_at=NOW,
 )
 MESSAGE = Message(
     account_id="acc_1",
@@ -106,14 +110,16 @@ def test_both_parts_carry_the_link_and_the_receipt(template: Template) -> None:
     assert [each.get_content_type() for each in mail.iter_parts()] == ["text/plain", "text/html"]
     for kind in ("plain", "html"):
         text = part(mail, kind)
-        for fact in (URL, "A good book", money.display(500, "USD"), "Ines", "ord_1"):
+        for fact in ("A good book", money.display(500, "USD"), "Ines", "ord_1"):
             assert fact in text, (kind, fact)
+        # A seller has no page of its own behind a buyer's link, and must not be given one.
+        assert (URL in text) == (template not in FOR_SELLERS)
 
 
 @pytest.mark.parametrize("template", ABOUT_ORDERS)
 def test_no_link_of_a_mail_leads_anywhere_but_to_the_orders_page(template: Template) -> None:
     links = Links(part(made(message(template)), "html"))
-    assert set(links.targets) == {URL}
+    assert set(links.targets) == (set() if template in FOR_SELLERS else {URL})
     assert not {"img", "script", "iframe", "link", "form"} & set(links.tags)
 
 
@@ -124,6 +130,12 @@ def test_no_link_of_a_mail_leads_anywhere_but_to_the_orders_page(template: Templ
         (Template.CONFIRMATION, {"content_type": "generated", "amount": 0}, "We got your order: A good book"),
         (Template.READY, {"content_type": "static"}, "Your order: A good book"),
         (Template.READY, {"content_type": "generated"}, "Your order is ready: A good book"),
+        (Template.REFUND, {"refund": "whole"}, "Your refund: A good book"),
+        (Template.REFUND, {"refund": "part"}, "A part of your money goes back: A good book"),
+        (Template.REFUND, {"refund": "second"}, "You paid twice: A good book"),
+        (Template.LATE, {}, "Your order is late: A good book"),
+        (Template.REMINDER, {}, "A buyer is waiting: A good book"),
+        (Template.DISPUTED, {}, "A payment is disputed: A good book"),
     ],
 )
 def test_the_subject_says_what_has_happened(template: Template, facts: dict[str, Any], subject: str) -> None:
@@ -186,8 +198,10 @@ def test_no_name_can_add_a_header_or_break_one(listing_name: str, seller_name: s
         read = received(mail)
         assert read.keys() == mail.keys()
         assert [address.addr_spec for address in read["To"].addresses] == ["buyer@example.com"]
-        assert [address.addr_spec for address in read["Reply-To"].addresses] == ["ines@seller.example"]
-        assert part(read, "plain").count(URL) == 1
+        to_seller = template in FOR_SELLERS
+        other = "buyer@example.com" if to_seller else "ines@seller.example"
+        assert [address.addr_spec for address in read["Reply-To"].addresses] == [other]
+        assert part(read, "plain").count(URL) == (0 if to_seller else 1)
         assert max(map(len, bytes(mail).splitlines())) <= 998  # RFC 5322, section 2.1.1
 
 

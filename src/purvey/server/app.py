@@ -1,6 +1,6 @@
 """The composition root: the only file that knows every room. Settings go in, a web application and a worker come out."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -12,6 +12,7 @@ from purvey.server import health, migrations
 from purvey.server.accounts import api as accounts_api
 from purvey.server.checkout import api as checkout_api
 from purvey.server.checkout.work import ConfirmFree
+from purvey.server.disputes.actions import Disputes
 from purvey.server.events import api as events_api
 from purvey.server.files import api as files_api
 from purvey.server.files.storage import Storage
@@ -39,15 +40,20 @@ from purvey.server.metrics import api as metrics_api
 from purvey.server.metrics.measures import Measures
 from purvey.server.orders import api as orders_api
 from purvey.server.payments import api as payments_api
-from purvey.server.payments.inbox import Inbox
+from purvey.server.payments.inbox import Handler, Inbox
+from purvey.server.payments.model import NoticeType
 from purvey.server.payments.sandbox.provider import Sandbox
-from purvey.server.payments.work import HandOnNotice, ReportSandboxPayment
+from purvey.server.payments.work import HandOnNotice, SendSandboxNotice
+from purvey.server.refunds import api as refunds_api
+from purvey.server.refunds.actions import Refunds
+from purvey.server.refunds.work import CarryOut
 from purvey.server.settings import Settings, SettingsError
 from purvey.server.stock.work import GiveBack
 from purvey.server.storefront import api as storefront_api
 from purvey.server.storefront import library as library_pages
 from purvey.server.storefront import mailbox as mailbox_pages
 from purvey.server.storefront import sandbox as sandbox_pages
+from purvey.server.storefront import sandbox_payment as sandbox_payment_pages
 from purvey.server.storefront.answers import error_page
 from purvey.server.storefront.shop import Shop
 from purvey.server.webhooks import api as webhooks_api
@@ -89,13 +95,13 @@ def build(settings: Settings, database: Database, clock: Clock, keyring: Keyring
     records = Idempotency(tools)
     fulfillment = Fulfillment(tools, records, wake.poke)
     sandbox = Sandbox(tools, wake.poke)
-    # The inbox knows no orders: this table says what acts on which notice.
-    inbox = Inbox(tools, [sandbox], {"payment.succeeded": fulfillment.paid}, wake.poke)
+    refunds = Refunds(tools, fulfillment, records, {sandbox.name: sandbox})
+    inbox = Inbox(tools, [sandbox], _handlers(refunds, Disputes(tools, fulfillment, refunds)), wake.poke)
     outbound = SafeHttp(allow_private=settings.allow_private_urls)
     storage = Storage(settings.storage, settings.max_upload_bytes)
     work: list[Kind[Any]] = [
-        *(ReportSandboxPayment(tools, sandbox, inbox), HandOnNotice(tools, inbox), ConfirmFree(tools, inbox)),
-        *(Invite(tools, wake.poke), RemoveFile(tools, storage), GiveBack(tools)),
+        *(SendSandboxNotice(tools, sandbox, inbox), HandOnNotice(tools, inbox), ConfirmFree(tools, inbox)),
+        *(Invite(tools, wake.poke), RemoveFile(tools, storage), GiveBack(tools), CarryOut(tools, refunds)),
         *(DeliverWebhook(tools, outbound), _mail(settings, tools)),
     ]
     worker = Worker(tools, wake, work, SLOTS, {"webhook": settings.webhook_rate} if settings.webhook_rate else None)
@@ -111,6 +117,7 @@ def build(settings: Settings, database: Database, clock: Clock, keyring: Keyring
             "sandbox": sandbox,
             "storage": storage,
             "fulfillment": fulfillment,
+            "refunds": refunds,
             "health": readiness,
             "shop": shop,
             "idempotency": records,
@@ -122,6 +129,17 @@ def build(settings: Settings, database: Database, clock: Clock, keyring: Keyring
     )
     watched = _watched(tools.ids, readiness, measures)
     return App(tools, fulfillment, inbox, storage, readiness, wake, outbound, worker, web, watched, measures)
+
+
+def _handlers(refunds: Refunds, disputes: Disputes) -> Mapping[NoticeType, Handler]:
+    """Return what acts on which notice: the inbox knows no orders."""
+    return {
+        "payment.succeeded": refunds.paid,
+        "refund.succeeded": refunds.reported,
+        "dispute.opened": disputes.reported,
+        "dispute.updated": disputes.reported,
+        "dispute.closed": disputes.reported,
+    }
 
 
 def _watched(ids: Ids, readiness: health.Health, measures: Measures) -> Callable[[], Litestar]:
@@ -153,11 +171,13 @@ def _routes(settings: Settings) -> list[ControllerRouterHandler]:
         payments_api.routes,
         orders_api.routes,
         fulfillment_api.routes,
+        refunds_api.routes,
         events_api.routes,
         webhooks_api.routes,
         storefront_api.routes,
         library_pages.routes,
         sandbox_pages.routes,
+        sandbox_payment_pages.routes,
     ]
     if settings.has_mailbox:
         rooms.append(mailbox_pages.routes)

@@ -21,6 +21,8 @@ ProblemError
 ├── PayloadTooLarge         413
 ├── ValidationError         422  validation_error: `param` and `errors[]` name each field
 │   └── InvalidPrice        422  invalid_price
+├── RefundNotAllowed        422  refund_not_allowed: free, refunded, or more than is left
+├── MissingPayment          422  missing_payment: nobody here can reach the payment
 ├── IdempotencyKeyInvalid   422  idempotency_key_invalid: empty, or too long
 ├── IdempotencyKeyReuse     422  idempotency_key_reuse: for another request
 ├── RateLimited             429  rate_limited: `retry_after` seconds from now
@@ -64,12 +66,14 @@ __all__ = [
     "InvalidTransition",
     "LockedField",
     "MethodNotAllowed",
+    "MissingPayment",
     "NotFound",
     "NotInDraft",
     "PayloadTooLarge",
     "ProblemError",
     "PublishFailed",
     "RateLimited",
+    "RefundNotAllowed",
     "Unavailable",
     "ValidationError",
     "invalid",
@@ -171,6 +175,18 @@ class InvalidPrice(ValidationError):
 def sold_out(name: str) -> Conflict:
     """Return the error for a listing of which none is left."""
     return Conflict(f"{name} is sold out.", current_count=0)
+
+
+class RefundNotAllowed(ProblemError):
+    """There is nothing to give back, less than was asked for, or the provider will not; `refundable_amount` says what is left."""
+
+    code, status = "refund_not_allowed", 422
+
+
+class MissingPayment(ProblemError):
+    """The order's payment is with a provider that is not in use here any more."""
+
+    code, status = "missing_payment", 422
 
 
 def unknown(noun: str, object_id: str) -> NotFound:

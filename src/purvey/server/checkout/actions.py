@@ -17,7 +17,7 @@ from purvey.server.listings.answers import check_answers
 from purvey.server.listings.model import Sale
 from purvey.server.orders import actions as orders
 from purvey.server.payments.inbox import Inbox
-from purvey.server.payments.model import Payment, Refused, SessionRequest
+from purvey.server.payments.model import Accepted, Payment, SessionRequest
 
 FREE = "free"
 """The provider of what costs nothing: its payments are confirmed by the checkout itself."""
@@ -124,7 +124,7 @@ async def _confirm(inbox: Inbox, checkout: Checkout) -> str | None:
     if payment is None:
         return None
     verdict = await inbox.confirm(payment)
-    if isinstance(verdict, Refused):
+    if not isinstance(verdict, Accepted):
         raise Conflict(f"The payment cannot be matched to this checkout: {verdict.reason}.")
     return verdict.order_id
 

@@ -5,7 +5,7 @@ win, and the other reads what has come of it. A process that dies before the com
 order is left to do, because mail, webhooks and further work were queued by the same statement.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 from purvey.server.checkout import actions as checkouts
@@ -16,6 +16,7 @@ from purvey.server.fulfillment.model import Change, Changed, Deliver
 from purvey.server.kit.batching import Batcher
 from purvey.server.kit.idempotency import Idempotency
 from purvey.server.kit.tools import Tools
+from purvey.server.orders import actions as orders
 from purvey.server.payments.model import Accepted, Notice, Payment, Refused, Verdict
 
 Claim = tuple[Payment, Notice | None]
@@ -71,7 +72,14 @@ class Fulfillment:
         made = await self._make([(sold[payment.checkout_id], payment, notice) for payment, notice in fresh])
         missed = [payment.checkout_id for payment, _ in fresh if payment.checkout_id not in made]
         sold |= await checkouts.load(self._tools, missed) if missed else {}
-        return [made.get(payment.checkout_id) or _found(sold, payment) for payment, _ in claims]
+        paid = await self._paid_by(one for one in sold.values() if one.id not in made)
+        return [made.get(payment.checkout_id) or _found(sold, paid, payment) for payment, _ in claims]
+
+    async def _paid_by(self, sold: Iterable[Checkout]) -> dict[str, str]:
+        """Return the payments of those checkouts that have an order, by the checkouts' ids."""
+        keys = [(checkout.account_id, checkout.order_id) for checkout in sold if checkout.order_id]
+        found = await orders.load(self._tools, keys) if keys else {}
+        return {order.checkout_id: order.payment_reference for order in found.values()}
 
     async def _make(self, paid: Sequence[tuple[Checkout, Payment, Notice | None]]) -> dict[str, Verdict]:
         if not paid:
@@ -79,7 +87,9 @@ class Fulfillment:
         transitions = [rules.paid(*one, self._changes.draw()) for one in paid]
         done = await self._changes.write(transitions)
         return {
-            t.after.checkout_id: Accepted(t.after.account_id, t.after.id, stored=t.notice is not None)
+            t.after.checkout_id: Accepted(
+                t.after.account_id, t.after.id, stored=t.notice is not None, reference=t.after.payment_reference
+            )
             for t in transitions
             if t.after.id in done
         }
@@ -96,12 +106,12 @@ def _refusal(sold: dict[str, Checkout], payment: Payment) -> Refused | None:
     return None
 
 
-def _found(sold: dict[str, Checkout], payment: Payment) -> Verdict:
-    """Return what became of a payment that made no order just now."""
+def _found(sold: dict[str, Checkout], paid: dict[str, str], payment: Payment) -> Verdict:
+    """Return what became of a payment that made no order just now; its checkout's order may be another payment's."""
     refusal = _refusal(sold, payment)
     if refusal is not None:
         return refusal
     checkout = sold[payment.checkout_id]
     if checkout.order_id is None:
         return Refused(f"payment {payment.reference} belongs to another checkout's order already")
-    return Accepted(checkout.account_id, checkout.order_id, stored=False)
+    return Accepted(checkout.account_id, checkout.order_id, stored=False, reference=paid[checkout.id])

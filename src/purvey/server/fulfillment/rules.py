@@ -1,6 +1,7 @@
 """What follows from a payment or a delivery. Pure: ids and the instant come in through `Draw`."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
@@ -8,12 +9,12 @@ from purvey.server.access.model import NewGrant
 from purvey.server.access.rules import new_grant
 from purvey.server.checkout.model import Checkout
 from purvey.server.deliverables import rules as deliverables
-from purvey.server.deliverables.model import NewDeliverable
+from purvey.server.deliverables.model import Deliverable, NewDeliverable
 from purvey.server.errors import AlreadyFulfilled
 from purvey.server.events.model import EventType, NewEvent
 from purvey.server.fulfillment.kinds import KINDS
 from purvey.server.fulfillment.model import Deliver, Draw, Seen, Transition
-from purvey.server.mail.model import Facts, NewMessage, Template
+from purvey.server.mail.model import FOR_SELLERS, Facts, NewMessage, Template
 from purvey.server.orders import rules as orders
 from purvey.server.orders import wire
 from purvey.server.orders.model import Order, PaymentStatus, Status
@@ -35,7 +36,7 @@ def paid(checkout: Checkout, payment: Payment, notice: Notice | None, draw: Draw
         after=settled,
         steps=orders.steps(None, [("pay", order), ("settle", settled)], payment.provider),
         grant=grant,
-        messages=[message(settled, kind.mail, grant, draw)] if kind.mail else [],
+        messages=[message(settled, kind.mail, draw, grant)] if kind.mail else [],
         notice=handled(notice, settled.id) if notice else None,
         events=events,
     )
@@ -71,7 +72,7 @@ def delivered(order: Order, command: Deliver, draw: Draw) -> Transition:
         steps=orders.steps(order, [("deliver", settled)], "seller"),
         content=content,
         grant=grant,
-        messages=[message(settled, Template.READY, grant, draw)],
+        messages=[message(settled, Template.READY, draw, grant)],
         events=[event(settled, EventType.ORDER_FULFILLED, shown, draw)],
     )
 
@@ -122,8 +123,16 @@ def event(order: Order, kind: EventType, content: Sequence[wire.DeliverableFacts
     )
 
 
-def message(order: Order, template: Template, grant: NewGrant | None, draw: Draw) -> NewMessage:
-    """Return the mail about `order`, with the promise of its grant; it carries no link, only the sealed token that makes one."""
+def type_facts(content: Sequence[Deliverable]) -> list[wire.DeliverableFacts]:
+    """Return what an event tells of content."""
+    return [wire.DeliverableFacts(one.id, one.type) for one in content]
+
+
+def message(order: Order, template: Template, draw: Draw, grant: NewGrant | None = None, **more: Any) -> NewMessage:
+    """Return the mail about `order`, to its buyer or its seller, with the promise of its grant and `more` facts.
+
+    It carries no link, only the sealed token that makes one.
+    """
     listing = msgspec.json.decode(order.listing, type=_Named)
     seller = msgspec.json.decode(order.seller, type=_Seller)
     facts = Facts(
@@ -136,15 +145,17 @@ def message(order: Order, template: Template, grant: NewGrant | None, draw: Draw
         content_type=order.content_type,
         open_until=grant.expires_at if grant else None,
         opens=grant.max_downloads if grant else None,
+        buyer_email=order.buyer_email,
+        **more,
     )
     return NewMessage(
         account_id=order.account_id,
         id=draw.new_id("msg_"),
         template=template,
         order_id=order.id,
-        recipient=order.buyer_email,
+        recipient=seller.email if template in FOR_SELLERS else order.buyer_email,
         facts=msgspec.Raw(msgspec.json.encode(facts)),
-        sealed=order.access_sealed,
+        sealed=None if template in FOR_SELLERS else order.access_sealed,
     )
 
 

@@ -26,7 +26,8 @@ LONGEST = 255
 
 CLAIM = "SELECT * FROM idempotency_claim($1::idempotency_claim[], $2, $3, $4)"
 RECORD = "SELECT * FROM idempotency_record($1::idempotency_answer[])"
-RELEASE = "DELETE FROM idempotency_records WHERE account_id = $1 AND id = $2 AND token = $3 AND answer IS NULL"
+WITHDRAW = "DELETE FROM idempotency_records WHERE account_id = $1 AND id = $2 AND token = $3"
+RELEASE = f"{WITHDRAW} AND answer IS NULL"
 
 
 class Claim(msgspec.Struct, frozen=True):
@@ -89,6 +90,10 @@ class Idempotency:
     async def release(self, claim: Claim) -> None:
         """Give a claim back: nothing was done."""
         await self._tools.database.write(RELEASE, claim.account_id, claim.id, claim.token, again=True)
+
+    async def withdraw(self, claim: Claim) -> None:
+        """Forget a claim with the answer that it had so far: what the answer spoke of came to nothing."""
+        await self._tools.database.write(WITHDRAW, claim.account_id, claim.id, claim.token, again=True)
 
     async def _claim_all(self, claims: Sequence[Claim]) -> list[Record]:
         now = self._tools.clock.now()

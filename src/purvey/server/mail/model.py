@@ -17,11 +17,24 @@ class Template(StrEnum):
     """The content is there. For a static order it is the only mail, and the receipt."""
     SIGN_IN = "sign_in"
     """What signs a buyer in to the library: about an address, not about an order."""
+    REFUND = "refund"
+    """Money goes back: all of it, a part, or a second payment of the same checkout."""
+    LATE = "late"
+    """What was promised by a certain time is not there yet."""
+    REMINDER = "reminder"
+    """To the seller: a buyer has paid and waits."""
+    DISPUTED = "disputed"
+    """To the seller: the buyer's bank disputes the payment."""
 
+
+FOR_SELLERS = frozenset({Template.REMINDER, Template.DISPUTED})
+"""What goes to the seller: such a mail carries no link, because the order's page is the buyer's."""
 
 LEADS_TO: Mapping[Template, str] = {
     Template.CONFIRMATION: "/access/",
     Template.READY: "/access/",
+    Template.REFUND: "/access/",
+    Template.LATE: "/access/",
     Template.SIGN_IN: "/library/sign-in/",
 }
 """What stands before the token in the link of a mail."""
@@ -30,7 +43,8 @@ LEADS_TO: Mapping[Template, str] = {
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """What a message says; stored as JSON with it. `amount` is in minor units of `currency`.
 
-    `open_until` and `opens` are the promise of the grant, where there is one already.
+    `open_until` and `opens` are the promise of the grant, where there is one already. `refunded` goes back, and `refund` says what
+    it is of the order. `due_at` is a promise or a deadline, and `reason` the bank's.
     """
 
     listing_name: str
@@ -42,6 +56,12 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     content_type: str
     open_until: datetime | None = None
     opens: int | None = None
+    buyer_email: str = ""
+    refunded: int | None = None
+    refund: Literal["whole", "part", "second"] | None = None
+    due_at: datetime | None = None
+    paid_at: datetime | None = None
+    reason: str | None = None
 
 
 class NewMessage(msgspec.Struct, frozen=True):

@@ -14,11 +14,20 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 
 from purvey.server.kit import money
 from purvey.server.kit.text import check_email
-from purvey.server.mail.model import Facts, Message, Template
+from purvey.server.mail.model import FOR_SELLERS, Facts, Message, Template
 from purvey.server.mail.rules import one_line
 
 LONGEST_NAME = 120
 """Characters of a listing's or a seller's name that a mail shows."""
+
+
+TITLES = {
+    Template.LATE: "Your order is late",
+    Template.REMINDER: "A buyer is waiting",
+    Template.DISPUTED: "A payment is disputed",
+}
+REFUND_TITLES = {"whole": "Your refund", "part": "A part of your money goes back", "second": "You paid twice"}
+"""Of what a refund is of its order, the title of its mail."""
 
 
 class UnaddressableError(Exception):
@@ -44,7 +53,8 @@ def render(
     Raises UnaddressableError when nothing can be sent to the recipient's address.
     """
     facts = _on_one_line(message.facts) if message.facts else None
-    words = {"url": url, "test_mode": test_mode, **(_about(message.template, facts) if facts else _ABOUT_NO_ORDER)}
+    link = None if message.template in FOR_SELLERS else url
+    words = {"url": link, "test_mode": test_mode, **(_about(message.template, facts) if facts else _ABOUT_NO_ORDER)}
     mail = _envelope(message, facts, sender, now)
     mail["Subject"] = words["subject"]
     mail.set_content(_environment.get_template(f"{message.template}.txt").render(words), cte="quoted-printable")
@@ -64,7 +74,11 @@ def _about(template: Template, facts: Facts) -> dict[str, Any]:
         "paid": money.display(facts.amount, facts.currency) if facts.amount else "Free",
         "title": title,
         "subject": f"{title}: {facts.listing_name}",
+        "to_seller": template in FOR_SELLERS,
         "open_until": _instant(facts.open_until) if facts.open_until else None,
+        "refunded": money.display(facts.refunded, facts.currency) if facts.refunded else None,
+        "due": _instant(facts.due_at) if facts.due_at else None,
+        "paid_on": _instant(facts.paid_at) if facts.paid_at else None,
     }
 
 
@@ -74,7 +88,9 @@ def _envelope(message: Message, facts: Facts | None, sender: Address, now: datet
     mail["To"] = _address("", message.recipient)
     with contextlib.suppress(UnaddressableError):
         if facts:
-            mail["Reply-To"] = _address(facts.seller_name, facts.seller_email)
+            to_seller = message.template in FOR_SELLERS
+            other = ("", facts.buyer_email) if to_seller else (facts.seller_name, facts.seller_email)
+            mail["Reply-To"] = _address(*other)
     mail["Date"] = format_datetime(now.astimezone(UTC))
     mail["Message-ID"] = f"<{message.id}@{sender.domain}>"
     mail["Auto-Submitted"] = "auto-generated"
@@ -84,9 +100,15 @@ def _envelope(message: Message, facts: Facts | None, sender: Address, now: datet
 
 
 def _title(template: Template, facts: Facts) -> str:
-    if template is Template.CONFIRMATION:
-        return "We got your payment" if facts.amount else "We got your order"
-    return "Your order" if facts.content_type == "static" else "Your order is ready"
+    match template:
+        case Template.CONFIRMATION:
+            return "We got your payment" if facts.amount else "We got your order"
+        case Template.REFUND:
+            return REFUND_TITLES[facts.refund or "part"]
+        case Template.LATE | Template.REMINDER | Template.DISPUTED:
+            return TITLES[template]
+        case _:
+            return "Your order" if facts.content_type == "static" else "Your order is ready"
 
 
 def _on_one_line(facts: Facts) -> Facts:

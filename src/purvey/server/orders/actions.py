@@ -32,6 +32,11 @@ async def by_token(tools: Tools, token: str) -> Order | None:
     return await store.by_access_hash(tools.database, sha256(token))
 
 
+async def by_payment(tools: Tools, provider: str, reference: str) -> Order | None:
+    """Return the order that was made of a payment, or None."""
+    return await store.by_payment(tools.database, provider, reference)
+
+
 async def page(tools: Tools, account_id: str, filters: Filters, after: Position | None, limit: int) -> Slice[Order]:
     """Return a page of the account's orders, newest first."""
     found = await store.page(tools.database, account_id, filters, after, limit + 1)

@@ -53,6 +53,14 @@ async def by_access_hash(database: Database, access_hash: bytes) -> Order | None
     return _order(row) if row else None
 
 
+async def by_payment(database: Database, provider: str, reference: str) -> Order | None:
+    """Return the order that was made of the provider's payment."""
+    row = await database.row(
+        "SELECT * FROM orders WHERE payment_provider = $1 AND payment_reference = $2", provider, reference
+    )
+    return _order(row) if row else None
+
+
 async def page(
     database: Database, account_id: str, filters: Filters, after: Position | None, limit: int
 ) -> list[Order]:

@@ -58,6 +58,11 @@ class OrderFacts(msgspec.Struct, frozen=True, kw_only=True):
     listing: msgspec.Raw
     payment: PaymentOut
     refund_amount: int
+    refund_pending: int
+    dispute_reason: str | None
+    dispute_due_at: datetime | None
+    fulfill_due_at: datetime | None
+    late_at: datetime | None
     paid_at: datetime
     fulfilled_at: datetime | None
     handed_off_at: datetime | None
@@ -126,6 +131,11 @@ def facts(order: Order, deliverables: Sequence[DeliverableFacts]) -> dict[str, o
         "listing": order.listing,
         "payment": PaymentOut(order.payment_provider, order.payment_reference),
         "refund_amount": order.refund_amount,
+        "refund_pending": order.refund_pending,
+        "dispute_reason": order.dispute_reason,
+        "dispute_due_at": order.dispute_due_at,
+        "fulfill_due_at": order.fulfill_due_at,
+        "late_at": order.late_at,
         "paid_at": order.paid_at,
         "fulfilled_at": order.fulfilled_at,
         "handed_off_at": order.handed_off_at,

@@ -7,19 +7,20 @@ provider is thanked; with the database away it is told to come again (503), whic
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
+from typing import Any
 
 import structlog
 
 from purvey.server.errors import BadSignature, NotFound, Unavailable
 from purvey.server.kit.tools import Tools
 from purvey.server.payments import store
-from purvey.server.payments.model import Accepted, Notice, NoticeType, Payment, Verdict
+from purvey.server.payments.model import Accepted, Notice, NoticeType, NotYet, Payment, Verdict
 from purvey.server.payments.provider import BadSignatureError, Provider
 
 log = structlog.get_logger()
 
-Handler = Callable[[Payment, Notice | None], Awaitable[Verdict]]
-"""What acts on a payment: idempotent, and called by notices, by the buyer's return and by free checkouts alike."""
+Handler = Callable[[Any, Notice | None], Awaitable[Verdict]]
+"""What acts on what was said: idempotent. That of payments is called by the buyer's return and by free checkouts too."""
 
 AGAIN_AFTER = timedelta(seconds=5)
 """How long a notice that could not be handed on waits for the next try."""
@@ -55,8 +56,11 @@ class Inbox:
             raise BadSignature(str(error)) from None
         await self.hand_on(notice)
 
-    async def hand_on(self, notice: Notice) -> Verdict | None:
-        """Act on a verified notice; return None when that failed and it was kept for another try."""
+    async def hand_on(self, notice: Notice, *, last: bool = False) -> Verdict | None:
+        """Act on a verified notice; return None when it was kept for another try, because that failed, or came too early.
+
+        At the `last` try a notice of something unknown is refused.
+        """
         try:
             verdict = await self._handlers[notice.type](notice.said, notice)
         except Unavailable:
@@ -64,6 +68,9 @@ class Inbox:
         except Exception as error:
             log.exception("notice.failed", provider=notice.provider, notice=notice.id)
             await self._keep(notice, f"{type(error).__name__}: {error}")
+            return None
+        if isinstance(verdict, NotYet) and not last:
+            await self._keep(notice, verdict.reason)
             return None
         await self._settle(notice, verdict)
         return verdict

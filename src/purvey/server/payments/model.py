@@ -1,5 +1,8 @@
-"""What a provider tells us."""
+"""What a provider tells us, and what we ask of it."""
 
+from collections.abc import Mapping
+from datetime import datetime
+from types import MappingProxyType
 from typing import Literal
 
 import msgspec
@@ -15,7 +18,46 @@ class Payment(msgspec.Struct, frozen=True):
     currency: str
 
 
-NoticeType = Literal["payment.succeeded"]
+class RefundReport(msgspec.Struct, frozen=True):
+    """A refund that a provider made. `reference` is its own id; `refund_id` is ours, if it was we who asked for it."""
+
+    provider: str
+    reference: str
+    payment_reference: str
+    amount: int
+    currency: str
+    refund_id: str | None = None
+
+
+DisputeStatus = Literal["needs_response", "under_review", "won", "lost"]
+"""The seller is to answer; the bank has the answer; the money stays with the seller; the money went back to the buyer."""
+
+
+class DisputeReport(msgspec.Struct, frozen=True):
+    """How a dispute stands at the provider's instant `at`. The seller's evidence must have come by `due_at`."""
+
+    provider: str
+    reference: str
+    payment_reference: str
+    status: DisputeStatus
+    at: datetime
+    reason: str | None = None
+    due_at: datetime | None = None
+
+
+NoticeType = Literal["payment.succeeded", "refund.succeeded", "dispute.opened", "dispute.updated", "dispute.closed"]
+Said = Payment | RefundReport | DisputeReport
+
+SAYS: Mapping[str, type[Said]] = MappingProxyType(
+    {
+        "payment.succeeded": Payment,
+        "refund.succeeded": RefundReport,
+        "dispute.opened": DisputeReport,
+        "dispute.updated": DisputeReport,
+        "dispute.closed": DisputeReport,
+    }
+)
+"""Notice type -> what such a notice says."""
 
 
 class Notice(msgspec.Struct, frozen=True):
@@ -25,7 +67,7 @@ class Notice(msgspec.Struct, frozen=True):
     id: str
     type: NoticeType
     payload: str
-    said: Payment
+    said: Said
 
 
 class NewNotice(msgspec.Struct, frozen=True):
@@ -68,21 +110,41 @@ class RefundNote(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None = None
 
 
+class RefundRequest(msgspec.Struct, frozen=True):
+    """What we ask of a provider. `id` is our own: asked again with the same one, the provider makes no second refund."""
+
+    id: str
+    payment_reference: str
+    amount: int
+    currency: str
+    reason: str | None
+
+
 class Accepted(msgspec.Struct, frozen=True):
-    """The payment's order exists. `stored` says whether the notice was stored in the same transaction."""
+    """What was told has been acted on; the order exists. `stored` says whether the notice was stored in the same transaction.
+
+    `reference` is the payment that the order was made of.
+    """
 
     account_id: str
     order_id: str
     stored: bool
+    reference: str = ""
 
 
 class Refused(msgspec.Struct, frozen=True):
-    """The payment fits no checkout of ours; no later try will change that."""
+    """What was told fits nothing of ours, or what was asked will not be done; no later try will change that."""
 
     reason: str
 
 
-Verdict = Accepted | Refused
+class NotYet(msgspec.Struct, frozen=True):
+    """What was told is about something that we do not know yet: another notice, which is under way, may bring it."""
+
+    reason: str
+
+
+Verdict = Accepted | Refused | NotYet
 
 
 class SessionRequest(msgspec.Struct, frozen=True):

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Protocol
 
-from purvey.server.payments.model import Notice, Payment, SessionRequest
+from purvey.server.payments.model import Notice, Payment, RefundReport, RefundRequest, Refused, SessionRequest
 
 
 class BadSignatureError(Exception):
@@ -21,6 +21,13 @@ class Provider(Protocol):
 
     async def find_payment(self, checkout_id: str) -> Payment | None:
         """Ask whether the checkout was paid. The buyer's return asks this; the notice may be late."""
+        ...
+
+    async def refund(self, request: RefundRequest) -> RefundReport | Refused:
+        """Give money back, once for each id of ours, within 20 seconds.
+
+        Returns Refused when it will not, for good; any exception means that nobody knows, and that it is to be asked again.
+        """
         ...
 
     def verify(self, headers: Mapping[str, str], body: bytes) -> Notice:

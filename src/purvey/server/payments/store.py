@@ -6,7 +6,7 @@ from typing import Literal
 import msgspec
 
 from purvey.server.kit.database import Database, Record
-from purvey.server.payments.model import Notice, Payment
+from purvey.server.payments.model import SAYS, Notice
 
 JOB = "payments.notice"
 LANE = "payments"
@@ -58,5 +58,5 @@ def _stored(notice: Notice) -> tuple[str, str, str, str, bytes]:
 
 
 def _notice(row: Record) -> Notice:
-    said = msgspec.json.decode(row["said"], type=Payment)
+    said = msgspec.json.decode(row["said"], type=SAYS[row["type"]])
     return Notice(row["provider"], row["id"], row["type"], row["payload"], said)

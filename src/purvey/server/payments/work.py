@@ -1,4 +1,4 @@
-"""What the queue does for payments: report the sandbox's payments, and try again what the inbox kept."""
+"""What the queue does for payments: send the sandbox's notices, and try again what the inbox kept."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -7,12 +7,15 @@ from purvey.server.jobs.model import Done, Job, Outcome, RetryAt
 from purvey.server.kit.tools import Tools
 from purvey.server.payments import store
 from purvey.server.payments.inbox import Inbox
-from purvey.server.payments.model import Notice, Payment
+from purvey.server.payments.model import Notice
 from purvey.server.payments.sandbox import store as sandbox_store
+from purvey.server.payments.sandbox.model import Owed
 from purvey.server.payments.sandbox.provider import Sandbox
 
 LONGEST_WAIT = timedelta(hours=1)
-"""The waits double from 5 seconds up to this; a notice is money and is never given up."""
+"""The waits double from 5 seconds up to this; a notice is money, and one that we fail to act on is never given up."""
+LAST_TRY = 32
+"""At this try, a day after the notice came, what it is about is known or never will be: then it is refused."""
 
 
 def next_try(job: Job) -> timedelta:
@@ -21,8 +24,8 @@ def next_try(job: Job) -> timedelta:
     return min(timedelta(seconds=5 * 2.0**doublings), LONGEST_WAIT)
 
 
-class ReportSandboxPayment:
-    """Sends the sandbox's notice of a payment to the inbox, signed anew each time, until it is taken."""
+class SendSandboxNotice:
+    """Sends a notice of the sandbox to the inbox, signed anew each time, until it is taken."""
 
     name = sandbox_store.JOB
 
@@ -31,14 +34,14 @@ class ReportSandboxPayment:
         self._sandbox = sandbox
         self._inbox = inbox
 
-    async def load(self, jobs: Sequence[Job]) -> Sequence[Payment | None]:
-        """Return the payments that the jobs are about."""
-        found = await sandbox_store.by_references(self._tools.database, [job.ref for job in jobs])
+    async def load(self, jobs: Sequence[Job]) -> Sequence[Owed | None]:
+        """Return the notices that the jobs are about."""
+        found = await sandbox_store.owed(self._tools.database, [job.ref for job in jobs])
         return [found.get(job.ref) for job in jobs]
 
-    async def run(self, job: Job, payment: Payment) -> Outcome:  # noqa: ARG002  # every kind is given its job
-        """Report one payment."""
-        headers, body = self._sandbox.report(payment)
+    async def run(self, job: Job, notice: Owed) -> Outcome:  # noqa: ARG002  # every kind is given its job
+        """Send one notice."""
+        headers, body = self._sandbox.sign(notice)
         await self._inbox.receive(self._sandbox.name, headers, body)
         return Done()
 
@@ -59,5 +62,5 @@ class HandOnNotice:
 
     async def run(self, job: Job, notice: Notice) -> Outcome:
         """Hand on one notice, or wait longer."""
-        verdict = await self._inbox.hand_on(notice)
+        verdict = await self._inbox.hand_on(notice, last=job.attempt >= LAST_TRY)
         return Done() if verdict is not None else RetryAt(self._tools.clock.now() + next_try(job))

@@ -178,10 +178,15 @@ async def _item(deliverable: Deliverable, link: str) -> views.Item:
 
 
 def _gone(seen: access.Look, shop: Shop) -> views.GoneView:
-    refunded = seen.order.payment_status is PaymentStatus.REFUNDED
-    reason = "refunded" if refunded else REASONS.get(seen.door, "revoked")
+    reason = _money_back(seen.order) or REASONS.get(seen.door, "revoked")
     gone_at = seen.grant.expires_at if seen.grant and reason == "expired" else seen.order.refunded_at
     return views.GoneView(test_mode=shop.test_mode, purchase=purchase_of(seen.order), reason=reason, gone_at=gone_at)
+
+
+def _money_back(order: Order) -> views.GoneReason | None:
+    if order.payment_status is PaymentStatus.REFUNDED:
+        return "refunded"
+    return "disputed" if order.dispute_status == "lost" else None
 
 
 routes = [home, asset, product, order, come_back, look, download]

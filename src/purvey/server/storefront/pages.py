@@ -15,7 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from purvey.server.kit import money
 from purvey.server.storefront import views
 from purvey.server.storefront.assets import url as asset_url
-from purvey.server.storefront.wording import ERRORS, GONE, PURCHASE_STATES, TEST_CARDS
+from purvey.server.storefront.wording import DISPUTES, ERRORS, GONE, PURCHASE_STATES, TEST_CARDS
 
 _environment = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"),
@@ -68,6 +68,11 @@ def product(view: views.ProductView) -> str:
 def sandbox(view: views.SandboxView) -> str:
     """Return the sandbox's payment page."""
     return _render("sandbox.html", view, cards=TEST_CARDS)
+
+
+def sandbox_payment(view: views.SandboxPaymentView) -> str:
+    """Return the sandbox's page about a payment."""
+    return _render("sandbox_payment.html", view, standing=DISPUTES[view.dispute_status])
 
 
 def waiting(view: views.WaitingView) -> str:

@@ -20,9 +20,10 @@ from purvey.server.storefront.shop import Browser, Shop
 
 
 class CardBody(Body):
-    """A test card's number; blanks do not count."""
+    """A test card's number; blanks do not count. `again` pays once more what was paid, as a buyer with two pages open may."""
 
     card: str
+    again: bool = False
 
 
 class Paid(msgspec.Struct, frozen=True):
@@ -51,7 +52,8 @@ async def pay(
     # curl sends JSON as a form; no form begins like this.
     if request.content_type[0] == "application/x-www-form-urlencoded" and not body.lstrip().startswith(b"{"):
         return await _pay_by_form(request, tools, sandbox, checkout, shop)
-    await _pay(tools, sandbox, checkout, decode(body, CardBody).card)
+    paid = decode(body, CardBody)
+    await _pay(tools, sandbox, checkout, paid.card, again=paid.again)
     return json_bytes(msgspec.json.encode(Paid(checkout.id, checkouts.return_url(tools, checkout.id))))
 
 
@@ -66,11 +68,11 @@ async def _pay_by_form(request: Browser, tools: Tools, sandbox: Sandbox, checkou
     return moved(checkouts.return_url(tools, checkout.id))
 
 
-async def _pay(tools: Tools, sandbox: Sandbox, checkout: Checkout, card: str) -> None:
+async def _pay(tools: Tools, sandbox: Sandbox, checkout: Checkout, card: str, *, again: bool = False) -> None:
     """Pay an open checkout; one that was paid before stays paid, one that expired raises Conflict."""
     if status_of(checkout, tools.clock.now()) == "expired":
         raise Conflict("This checkout has expired. Start again from the product page.", current_status="expired")
-    await sandbox.pay(checkout.id, checkout.amount, checkout.currency, card)
+    await sandbox.pay(checkout.id, checkout.amount, checkout.currency, card, again=again)
 
 
 def _view(tools: Tools, checkout: Checkout, shop: Shop, card: str = "", error: str | None = None) -> views.SandboxView:

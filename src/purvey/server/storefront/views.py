@@ -10,7 +10,7 @@ FieldType = Literal["text", "select", "date", "checkbox", "email", "number"]
 Availability = Literal["for_sale", "sold_out", "not_for_sale"]
 """`not_for_sale` is a draft or an archived listing; `sold_out` has no stock left."""
 
-GoneReason = Literal["expired", "exhausted", "revoked", "refunded"]
+GoneReason = Literal["expired", "exhausted", "revoked", "refunded", "disputed"]
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,6 +107,35 @@ class SandboxView(Page, frozen=True, kw_only=True):
     amount: int
     currency: str
     card: str = ""
+    error: str | None = None
+
+
+class SandboxRefund(msgspec.Struct, frozen=True):
+    """A refund in the sandbox's books."""
+
+    reference: str
+    amount: int
+    at: datetime
+
+
+class Step(msgspec.Struct, frozen=True):
+    """Something that the bank may do next: the dispute's status then, and the words on its button."""
+
+    status: str
+    words: str
+
+
+class SandboxPaymentView(Page, frozen=True, kw_only=True):
+    """The sandbox's page about a payment. `typed` is the amount that was given, `error` what was wrong with it."""
+
+    reference: str
+    amount: int
+    left: int
+    currency: str
+    refunds: tuple[SandboxRefund, ...] = ()
+    dispute_status: str | None = None
+    steps: tuple[Step, ...] = ()
+    typed: str = ""
     error: str | None = None
 
 

@@ -7,7 +7,7 @@ from purvey.server.storefront.views import FieldType, GoneReason, PurchaseState
 TEST_CARDS: Sequence[tuple[str, str]] = (
     ("4242 4242 4242 4242", "pays"),
     ("4000 0000 0000 0002", "is declined"),
-    ("4000 0000 0000 0259", "pays (its dispute is not played out yet)"),
+    ("4000 0000 0000 0259", "pays, and is disputed five seconds later"),
 )
 
 MISSING: Mapping[FieldType, str] = {
@@ -37,6 +37,10 @@ GONE: Mapping[GoneReason, tuple[str, str]] = {
         "This order was refunded",
         "Your money was paid back, so what you bought can no longer be opened.",
     ),
+    "disputed": (
+        "The payment for this order was taken back",
+        "Your bank returned the payment to you after a dispute, so what you bought can no longer be opened.",
+    ),
 }
 
 PURCHASE_STATES: Mapping[PurchaseState, tuple[str, str]] = {
@@ -49,6 +53,14 @@ PURCHASE_STATES: Mapping[PurchaseState, tuple[str, str]] = {
     "refunded": ("bad", "Refunded"),
 }
 """How a purchase in the library stands: its tone, and a word or two."""
+DISPUTES: Mapping[str | None, str] = {
+    None: "The payment is not disputed.",
+    "needs_response": "The payment is disputed, and the seller is to answer.",
+    "under_review": "The payment is disputed, and the bank has the seller's evidence.",
+    "won": "The dispute was decided for the seller: the payment stands.",
+    "lost": "The dispute was decided for the buyer: the money has gone back.",
+}
+"""How a dispute stands, as the sandbox tells it."""
 
 ERRORS: Mapping[int, tuple[str, str]] = {
     404: (

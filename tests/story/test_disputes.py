@@ -1,0 +1,130 @@
+"""Payments that the buyer's bank disputes: what is told, and who may open what meanwhile."""
+
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+
+from market import Bought, Market, expect
+from purvey.server.payments.model import DisputeReport, DisputeStatus
+from purvey.server.payments.sandbox.model import Owed
+from purvey.server.payments.sandbox.provider import Sandbox
+
+DISPUTED = "4000 0000 0000 0259"
+
+
+def sandbox(market: Market) -> Sandbox:
+    """Return the provider, to do what people do on its own pages."""
+    return Sandbox(market.shop.tools, market.app.wake.poke)
+
+
+async def told(market: Market, sold: Bought, status: DisputeStatus, after: int, name: str = "dp_1") -> None:
+    """Report that the dispute stood so, some seconds after the payment."""
+    reference = (await market.order(sold))["payment"]["reference"]
+    report = DisputeReport(
+        "sandbox", name, reference, status, market.shop.clock.now() + timedelta(seconds=after), "fraudulent"
+    )
+    kind = "dispute.closed" if status in {"won", "lost"} else "dispute.updated"
+    notice = Owed(f"notice_{name}_{status}_{after}", kind, msgspec.Raw(msgspec.json.encode(report)))
+    headers, body = sandbox(market).sign(notice)
+    expect(await market.shop.post("/payments/sandbox/notices", data=body, headers=headers, key=None), 200)
+
+
+async def types(market: Market) -> list[str]:
+    """Return the types of the events so far."""
+    return [event["type"] for event in await market.events()]
+
+
+async def outcomes(market: Market) -> set[Any]:
+    """Return what became of the notices."""
+    return {row["outcome"] for row in await market.shop.tools.database.rows("SELECT outcome FROM notices")}
+
+
+async def test_a_card_that_is_disputed_by_itself_and_lost_in_the_end(market: Market) -> None:
+    listing = await market.listing()
+    checkout = await market.checkout(listing)
+    expect(await market.pay(checkout, DISPUTED), 200)
+    returned = await market.shop.get(f"/checkout/{checkout['id']}/return", key=None)
+    sold = Bought(checkout, returned.headers["Location"])
+    assert (await market.outside.next_letter())["To"] == "ada@example.com"
+    market.later(seconds=6)
+    letter = await market.outside.next_letter()
+    assert (letter["To"], letter["Reply-To"]) == ("seller@example.com", "ada@example.com")
+    assert letter["Subject"] == "A payment is disputed: Kit"
+    assert "/access/" not in letter.as_string()
+    order = await market.order(sold)
+    assert (order["dispute_status"], order["dispute_reason"]) == ("needs_response", "fraudulent")
+    assert (order["disputed_at"], order["dispute_due_at"]) == ("2026-04-17T10:23:06Z", "2026-04-24T10:23:05Z")
+    assert (await market.shop.get(sold.access, key=None)).status == 200
+    assert (await types(market))[2:] == ["order.disputed"]
+    path = f"/sandbox/payments/{order['payment']['reference']}/dispute"
+    expect(await market.shop.post(path, json={"status": "under_review"}, key=None), 200)
+    expect(await market.shop.post(path, json={"status": "lost"}, key=None), 200)
+    market.later(seconds=1)
+    while (await market.order(sold))["dispute_status"] != "lost":
+        pass
+    page = await market.shop.get(sold.access, key=None)
+    assert (page.status, "was taken back" in page.text, "the goods" in page.text) == (410, True, False)
+    assert (await types(market))[2:] == ["order.disputed"]
+    refund = expect(await market.shop.post(f"/v1/orders/{order['id']}/refund"), 422)
+    assert (refund["code"], refund["refundable_amount"]) == ("refund_not_allowed", 0)
+
+
+async def test_a_dispute_that_is_won_gives_access_back(market: Market) -> None:
+    sold = await market.buy(await market.listing())
+    await told(market, sold, "needs_response", 1)
+    await told(market, sold, "lost", 2)
+    assert (await market.shop.get(sold.access, key=None)).status == 410
+    other = await market.buy(await market.listing())
+    await told(market, other, "needs_response", 1, "dp_2")
+    await told(market, other, "won", 2, "dp_2")
+    assert (await market.order(other))["dispute_status"] == "won"
+    assert (await market.shop.get(other.access, key=None)).status == 200
+    history = expect(await market.shop.get(f"/v1/orders/{(await market.order(other))['id']}/history"), 200)["data"]
+    assert [entry["action"] for entry in history][2:] == ["open_dispute", "win_dispute"]
+
+
+async def test_reports_come_out_of_order_and_twice(market: Market) -> None:
+    sold = await market.buy(await market.listing())
+    await told(market, sold, "lost", 9)
+    assert (await types(market))[2:] == ["order.disputed"]
+    assert (await market.events())[2]["data"]["dispute_status"] == "lost"
+    await told(market, sold, "needs_response", 1)
+    await told(market, sold, "under_review", 5)
+    await told(market, sold, "lost", 9)
+    await told(market, sold, "won", 10)
+    assert (await market.order(sold))["dispute_status"] == "lost"
+    assert (await types(market))[2:] == ["order.disputed"]
+    assert await outcomes(market) == {"handled"}
+
+
+async def test_an_older_update_after_a_newer_changes_nothing(market: Market) -> None:
+    sold = await market.buy(await market.listing())
+    await told(market, sold, "under_review", 5)
+    await told(market, sold, "needs_response", 1)
+    assert (await market.order(sold))["dispute_status"] == "under_review"
+
+
+async def test_a_dispute_of_a_refunded_order_is_told_and_opens_nothing(market: Market) -> None:
+    sold = await market.buy(await market.listing())
+    order_id = (await market.order(sold))["id"]
+    expect(await market.shop.post(f"/v1/orders/{order_id}/refund"), 200)
+    await told(market, sold, "needs_response", 1)
+    await told(market, sold, "won", 2)
+    assert (await types(market))[2:] == ["order.refunded", "order.disputed"]
+    assert (await market.shop.get(sold.access, key=None)).status == 410
+
+
+async def test_a_dispute_that_is_heard_of_before_its_payment_waits_for_it(market: Market) -> None:
+    listing = await market.listing()
+    checkout = await market.checkout(listing)
+    payment = {"provider": "sandbox", "reference": "pay_1", "checkout_id": checkout["id"], "amount": 500}
+    report = DisputeReport("sandbox", "dp_1", "pay_1", "needs_response", market.shop.clock.now())
+    provider = sandbox(market)
+    for kind, said in (("dispute.opened", report), ("payment.succeeded", payment | {"currency": "USD"})):
+        headers, body = provider.sign(Owed(f"notice_{kind}", kind, msgspec.Raw(msgspec.json.encode(said))))
+        expect(await market.shop.post("/payments/sandbox/notices", data=body, headers=headers, key=None), 200)
+    market.later(seconds=6)
+    subjects = [str((await market.outside.next_letter())["Subject"]) for _ in range(2)]
+    assert sorted(subjects) == ["A payment is disputed: Kit", "Your order: Kit"]
+    assert await outcomes(market) == {"handled"}
