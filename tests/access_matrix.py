@@ -109,8 +109,16 @@ SELLERS: Mapping[str, Seller] = MappingProxyType(
         "POST /v1/webhooks/{endpoint_id}/rotate-secret": Seller(
             {"endpoint_id": "own_endpoint"}, body={"overlap_seconds": 60}
         ),
-        "GET /v1/webhooks/{endpoint_id}/deliveries": Seller({"endpoint_id": "endpoint"}, {"cursor": "cursor"}),
+        "GET /v1/webhooks/{endpoint_id}/deliveries": Seller(
+            {"endpoint_id": "endpoint"}, {"cursor": "cursor", "event_id": "event", "order_id": "order"}
+        ),
         "GET /v1/deliveries/{delivery_id}": Seller({"delivery_id": "delivery"}),
+        "POST /v1/deliveries/{delivery_id}/retry": Seller({"delivery_id": "delivery"}, status=202),
+        "POST /v1/webhooks/{endpoint_id}/replay": Seller(
+            {"endpoint_id": "endpoint"}, body={"after": "2026-01-01T00:00:00Z"}, status=202
+        ),
+        "GET /v1/replays/{replay_id}": Seller({"replay_id": "replay"}),
+        "POST /v1/orders/{order_id}/redeliver": Seller(ORDER, status=202),
     }
 )
 
@@ -216,6 +224,7 @@ async def open_account(shop: Shop, name: str) -> Account:
     endpoint = published["callback_endpoint_id"]
     [delivery] = (await ask("GET", f"/v1/webhooks/{endpoint}/deliveries")).json["data"]
     own = (await ask("POST", "/v1/webhooks", {"url": f"http://127.0.0.1:1/{name}/all", "enabled": False})).json
+    replay = (await ask("POST", f"/v1/webhooks/{endpoint}/replay", {"types": ["order.refunded"]})).json["id"]
     cursor = (await ask("GET", "/v1/listings?limit=1")).json["cursor"]
     file = (await shop.upload(b"the goods", key=key)).json
     goods = {
@@ -224,6 +233,7 @@ async def open_account(shop: Shop, name: str) -> Account:
         "published": published["id"],
         "endpoint": endpoint,
         "own_endpoint": own["id"],
+        "replay": replay,
         "checkout": checkout["id"],
         "token": access.removeprefix("/access/"),
         "order": order["id"],

@@ -47,7 +47,96 @@ async def endpoint_secret_signs(scene: Scene) -> None:
     assert scene.tools.keyring.open(sealed) == scene.names["secret"]
 
 
+async def redeliver(scene: Scene) -> None:
+    """Have the order's events told again."""
+    await scene.ask("POST", "/v1/orders/{order}/redeliver", (202,))
+
+
+async def replay(scene: Scene) -> None:
+    """Have all events told again to the listing's callback."""
+    await scene.ask("POST", "/v1/webhooks/{endpoint}/replay", (202,))
+
+
+async def retry(scene: Scene) -> None:
+    """Have the first delivery to the listing's callback attempted now."""
+    scene.names["delivery"] = await scene.sql(
+        "SELECT deliveries.id FROM deliveries JOIN endpoints ON endpoints.id = endpoint_id AND kind = 'listing_callback'"
+        " WHERE deliveries.account_id = $1 AND generation = 1",
+        scene.account.id,
+    )
+    await scene.ask("POST", "/v1/deliveries/{delivery}/retry", (202,))
+
+
+async def long_replay(scene: Scene) -> None:
+    """Have a replay begun that has everything left to tell."""
+    plan = (scene.account.id, scene.names["endpoint"], scene.tools.clock.now())
+    await scene.tools.database.write(
+        "SELECT jobs_push(ARRAY[('job_of_replay', 'replays', 'webhooks.replay', $1, id, $3)::job_new], $3) FROM ("
+        " SELECT (webhooks_replay_begin($1, 'rpl_' || $1, $2, '{}', 'all', NULL, 0, NULL, NULL, false, 9, 9, $3)).id) begun",
+        *plan,
+    )
+    await scene.tools.database.write(
+        "UPDATE replays SET status = 'running', finished_at = NULL, reached = 0, last = 99 WHERE account_id = $1",
+        plan[0],
+    )
+
+
+AGAIN = {
+    "what was told again is told whole": """
+        SELECT count(*) BETWEEN 1 AND 2 AND bool_and(deliveries.status = 'delivered') FROM deliveries
+        JOIN endpoints ON endpoints.id = endpoint_id AND kind = 'listing_callback'
+        WHERE deliveries.account_id = $1 AND generation > 1"""
+}
+REPEATED = [
+    Act(
+        "an order's events are told again",
+        ("webhooks.actions.redeliver",),
+        redeliver,
+        BOUGHT,
+        again=unless_known(redeliver),
+        checks=AGAIN
+        | {
+            "each request made all deliveries or none": """
+                SELECT count(*) = 2 * (SELECT count(*) FROM redeliveries WHERE account_id = $1) FROM deliveries
+                WHERE account_id = $1 AND generation > 1"""
+        },
+    ),
+    Act(
+        "a stretch of the log is told again",
+        ("webhooks.actions.begin_replay",),
+        replay,
+        BOUGHT,
+        again=unless_known(replay),
+        checks=AGAIN
+        | {
+            "each replay is done": """
+                SELECT bool_and(status = 'done' AND made = 1) AND count(*) =
+                    (SELECT count(*) FROM deliveries WHERE account_id = $1 AND generation > 1)
+                FROM replays WHERE account_id = $1"""
+        },
+    ),
+    Act(
+        "a replay goes on",
+        ("webhooks.work.GoOnWithReplay.run",),
+        scene=in_turn(BOUGHT, long_replay),
+        checks={
+            "it told each event once": """
+            SELECT status = 'done' AND made = 1 AND made =
+                (SELECT count(*) FROM deliveries WHERE account_id = $1 AND generation > 1)
+            FROM replays WHERE account_id = $1"""
+        },
+    ),
+    Act(
+        "a delivery is retried",
+        ("webhooks.actions.retry_delivery",),
+        retry,
+        BOUGHT,
+        again=unless_known(retry),
+    ),
+]
+
 ENDPOINTS = [
+    *REPEATED,
     Act(
         "an endpoint is made",
         ("webhooks.actions.create_endpoint",),

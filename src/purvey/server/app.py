@@ -58,8 +58,9 @@ from purvey.server.storefront.answers import error_page
 from purvey.server.storefront.shop import Shop
 from purvey.server.webhooks import api as webhooks_api
 from purvey.server.webhooks.work import Deliver as DeliverWebhook
+from purvey.server.webhooks.work import GoOnWithReplay
 
-SLOTS = {"payments": 16, "checkout": 4, "stock": 4, "webhook": 64, "library": 2, "mail": 8, "files": 4}
+SLOTS = {"payments": 16, "checkout": 4, "stock": 4, "webhook": 64, "replays": 2, "library": 2, "mail": 8, "files": 4}
 """Lane kind -> jobs at once in one worker process."""
 
 
@@ -102,7 +103,7 @@ def build(settings: Settings, database: Database, clock: Clock, keyring: Keyring
     work: list[Kind[Any]] = [
         *(SendSandboxNotice(tools, sandbox, inbox), HandOnNotice(tools, inbox), ConfirmFree(tools, inbox)),
         *(Invite(tools, wake.poke), RemoveFile(tools, storage), GiveBack(tools), CarryOut(tools, refunds)),
-        *(DeliverWebhook(tools, outbound), _mail(settings, tools)),
+        *(DeliverWebhook(tools, outbound), GoOnWithReplay(tools), _mail(settings, tools)),
     ]
     worker = Worker(tools, wake, work, SLOTS, {"webhook": settings.webhook_rate} if settings.webhook_rate else None)
     shop = Shop(test_mode=settings.payments == "sandbox", has_mailbox=settings.has_mailbox)

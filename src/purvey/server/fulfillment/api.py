@@ -1,14 +1,14 @@
 """The routes by which a seller's program brings what it made: `deliver` and `fulfill` are two spellings of one action."""
 
 from collections.abc import Sequence
-from typing import Annotated, cast
+from typing import Annotated, Literal, cast
 
 import msgspec
 from litestar import Router, post
 from litestar.params import FromPath, JSONBody
 
 from purvey.server.accounts.api import for_sellers
-from purvey.server.accounts.model import Account
+from purvey.server.accounts.model import Account, Caller
 from purvey.server.deliverables.model import Content
 from purvey.server.deliverables.rules import DeliverableIn, check
 from purvey.server.errors import FieldError, invalid
@@ -20,7 +20,9 @@ from purvey.server.fulfillment.model import Changed, Deliver
 from purvey.server.kit.idempotency import Claim
 from purvey.server.kit.tools import Tools
 from purvey.server.kit.web import MIB, Body, Given, Recorded, once, problems
+from purvey.server.orders import actions as orders
 from purvey.server.orders.wire import OrderOut
+from purvey.server.webhooks import actions as webhooks
 
 MetadataValue = Annotated[str, msgspec.Meta(max_length=500)]
 Metadata = Annotated[dict[Annotated[str, msgspec.Meta(max_length=40)], MetadataValue], msgspec.Meta(max_length=50)]
@@ -40,6 +42,14 @@ class Goods(Body):
     deliverables: list[DeliverableIn] | None = None
     deliverable: DeliverableIn | None = None
     metadata: Metadata | None = None
+
+
+class RedeliveryAck(msgspec.Struct, frozen=True, kw_only=True):
+    """How many deliveries were made. None is no error: then no enabled endpoint wants the order's events."""
+
+    object: Literal["redelivery_ack"] = "redelivery_ack"
+    order_id: str
+    scheduled_attempts: int
 
 
 def content_of(goods: Goods) -> tuple[Content, ...]:
@@ -100,4 +110,23 @@ async def deliver(
         return answer(await fulfillment.deliver(Deliver(account.id, order_id, content, data.metadata, claim)))
 
 
-routes: list[Router] = [for_sellers(deliver)]
+@post(
+    "/v1/orders/{order_id:str}/redeliver",
+    status_code=202,
+    tags=["Orders"],
+    responses=problems(_404="This account has no such order."),
+)
+@once()
+async def redeliver_order(
+    order_id: FromPath[str], tools: Given[Tools], account: Given[Account], caller: Given[Caller]
+) -> RedeliveryAck:
+    """Tell the order's events once more, at once, to each enabled endpoint that wants them (EV-13). The events stay the same.
+
+    At most 10 times an hour for one order, and 100 times an hour with one key.
+    """
+    order = await orders.read(tools, account.id, order_id)
+    scheduled = await webhooks.redeliver(tools, account.id, order.id, caller.key_id)
+    return RedeliveryAck(order_id=order.id, scheduled_attempts=scheduled)
+
+
+routes: list[Router] = [for_sellers(deliver, redeliver_order)]

@@ -1,20 +1,22 @@
 """What sellers do with endpoints and deliveries. Each function that writes is one transaction."""
 
 import base64
+import math
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
 
-from purvey.server.errors import Conflict, FieldError, invalid, unknown
+from purvey.server.errors import Conflict, FieldError, NotFound, RateLimited, invalid, unknown
 from purvey.server.kit.database import Connection
 from purvey.server.kit.paging import Position, Slice, slice_of
+from purvey.server.kit.text import check_instant
 from purvey.server.kit.tools import Tools
 from purvey.server.webhooks import checks, store
-from purvey.server.webhooks.model import Delivery, DeliveryStatus, DeliveryWithAttempts, Endpoint
-from purvey.server.webhooks.rules import STANDARD_PREFIX
-from purvey.server.webhooks.wire import EndpointChanges, EndpointOut, NewEndpoint, endpoint_out
+from purvey.server.webhooks.model import Delivery, DeliveryFilters, DeliveryWithAttempts, Endpoint, Replay, ReplayPlan
+from purvey.server.webhooks.rules import PER_KEY, PER_ORDER, REPLAY_BATCH, REPLAY_BUSY, STANDARD_PREFIX
+from purvey.server.webhooks.wire import EndpointChanges, EndpointOut, NewEndpoint, ReplayRequest, endpoint_out
 
 
 async def create_endpoint(tools: Tools, account_id: str, data: NewEndpoint) -> EndpointOut:
@@ -100,7 +102,7 @@ async def page_of_deliveries(
     tools: Tools,
     account_id: str,
     endpoint_id: str,
-    status: DeliveryStatus | None,
+    wanted: DeliveryFilters,
     *,
     after: Position | None,
     limit: int,
@@ -108,7 +110,7 @@ async def page_of_deliveries(
     """Return deliveries of an endpoint, the newest first, or raise NotFound when the account has no such endpoint."""
     if not await store.has_endpoint(tools.database, account_id, endpoint_id):
         raise unknown("webhook endpoint", endpoint_id)
-    found = await store.deliveries_page(tools.database, account_id, endpoint_id, status, after=after, limit=limit + 1)
+    found = await store.deliveries_page(tools.database, account_id, endpoint_id, wanted, after=after, limit=limit + 1)
     return slice_of(found, limit, lambda delivery: Position(delivery.created_at, delivery.id))
 
 
@@ -119,6 +121,95 @@ async def read_delivery(tools: Tools, account_id: str, delivery_id: str) -> Deli
         raise unknown("delivery", delivery_id)
     tried = await store.attempts(tools.database, account_id, delivery_id)
     return DeliveryWithAttempts(**msgspec.structs.asdict(found), attempts=tried)
+
+
+async def retry_delivery(tools: Tools, account_id: str, delivery_id: str) -> Delivery:
+    """Attempt a delivery at once and return it: a waiting one now instead of later, else the event again as a new delivery.
+
+    Raises NotFound, and Conflict when its endpoint is disabled or deleted.
+    """
+    async with tools.database.transaction() as connection:
+        before = await store.delivery(connection, account_id, delivery_id)
+        if before is None:
+            raise unknown("delivery", delivery_id)
+        retried = await store.retry(connection, account_id, delivery_id, tools.clock.now())
+        after = await store.delivery(connection, account_id, retried) if retried else None
+    if after is None:
+        raise _not_enabled(before.endpoint_id)
+    return after
+
+
+async def redeliver(tools: Tools, account_id: str, order_id: str, key_id: str) -> int:
+    """Tell each event of an order once more to each enabled endpoint that wants it, at once (EV-13); return how many that makes.
+
+    Raises RateLimited when it was asked ten times within an hour for the order, or a hundred times with the key.
+    """
+    now = tools.clock.now()
+    told = await store.redeliver(tools.database, account_id, order_id, key_id, PER_ORDER, PER_KEY, now)
+    if told.again_at is not None:
+        seconds = math.ceil((told.again_at - now).total_seconds())
+        message = f"Redelivery is limited to {PER_ORDER} an hour for an order and {PER_KEY} for a key; come again in {seconds} s."
+        raise RateLimited(message, retry_after=max(1, seconds))
+    return told.scheduled
+
+
+async def begin_replay(tools: Tools, account_id: str, endpoint_id: str, data: ReplayRequest) -> Replay:
+    """Tell an endpoint again what it wants of a stretch of the log; what is much is told bit by bit, by the queue.
+
+    Raises NotFound for an unknown endpoint or event, ValidationError for a bound that is neither instant nor event, Conflict when
+    the endpoint is disabled.
+    """
+    async with tools.database.transaction() as connection:
+        endpoint = await store.endpoint(connection, account_id, endpoint_id)
+        if endpoint is None:
+            raise unknown("webhook endpoint", endpoint_id)
+        if endpoint.status != "enabled" and not data.dry_run:
+            raise _not_enabled(endpoint_id)
+        after_sequence, after = await _bound(connection, account_id, "after", data.after)
+        before_sequence, before = await _bound(connection, account_id, "before", data.before)
+        plan = ReplayPlan(
+            account_id=account_id,
+            id=tools.ids.new("rpl_"),
+            endpoint_id=endpoint_id,
+            types=[str(one) for one in data.types or ()],
+            scope=data.scope,
+            after_sequence=after_sequence,
+            before_sequence=before_sequence,
+            after=after,
+            before=before,
+            dry_run=data.dry_run,
+        )
+        return await store.begin_replay(connection, plan, REPLAY_BATCH, REPLAY_BUSY, tools.clock.now())
+
+
+async def read_replay(tools: Tools, account_id: str, replay_id: str) -> Replay:
+    """Return how far a replay has got, or raise NotFound."""
+    found = await store.replay(tools.database, account_id, replay_id)
+    if found is None:
+        raise unknown("replay", replay_id)
+    return found
+
+
+async def _bound(
+    connection: Connection, account_id: str, name: str, text: str | None
+) -> tuple[int | None, datetime | None]:
+    """Return the place or the instant that bounds a replay; raise NotFound for an unknown event, ValidationError for neither."""
+    if not text:
+        return None, None
+    if text.startswith("evt_"):
+        sequence = await store.sequence_of(connection, account_id, text)
+        if sequence is None:
+            raise NotFound(f"No event with the id {text!r}.", param=name)
+        return sequence, None
+    try:
+        return None, check_instant(text)
+    except ValueError as error:
+        message = f"{error}, or the id of an event"
+        raise invalid([FieldError(loc=[name], msg=message, type="instant")]) from None
+
+
+def _not_enabled(endpoint_id: str) -> Conflict:
+    return Conflict(f"Endpoint {endpoint_id} is disabled or deleted, and is told nothing; enable it first.")
 
 
 async def _locked(

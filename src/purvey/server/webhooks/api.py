@@ -4,7 +4,7 @@ from typing import Annotated
 
 from litestar import delete, get, post, route
 from litestar.enums import HttpMethod
-from litestar.params import FromPath, JSONBody, QueryParameter
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from purvey.server.accounts.api import for_sellers
 from purvey.server.accounts.model import Account
@@ -12,8 +12,8 @@ from purvey.server.kit.paging import read_cursor
 from purvey.server.kit.tools import Tools
 from purvey.server.kit.web import Cursor, Given, Limit, Page, once, problems
 from purvey.server.webhooks import actions
-from purvey.server.webhooks.model import Delivery, DeliveryStatus, DeliveryWithAttempts
-from purvey.server.webhooks.wire import EndpointChanges, EndpointOut, EndpointRotation, NewEndpoint
+from purvey.server.webhooks.model import Delivery, DeliveryFilters, DeliveryStatus, DeliveryWithAttempts, Replay
+from purvey.server.webhooks.wire import EndpointChanges, EndpointOut, EndpointRotation, NewEndpoint, ReplayRequest
 
 TAGS = ["Webhooks"]
 UNKNOWN = "This account has no such webhook endpoint."
@@ -81,6 +81,29 @@ async def rotate_webhook_secret(
     return await actions.rotate_secret(tools, account.id, endpoint_id, overlap)
 
 
+@post(
+    "/v1/webhooks/{endpoint_id:str}/replay",
+    status_code=202,
+    tags=TAGS,
+    responses=problems(_404=f"{UNKNOWN} Or no such event, where one is named.", _409="The endpoint is disabled."),
+)
+@once()
+async def replay_webhook(
+    endpoint_id: FromPath[str],
+    tools: Given[Tools],
+    account: Given[Account],
+    data: JSONBody[ReplayRequest | None] = None,
+) -> Replay:
+    """Tell an endpoint again what it wants of the log, or of a stretch of it: new deliveries of the same events."""
+    return await actions.begin_replay(tools, account.id, endpoint_id, data or ReplayRequest())
+
+
+@get("/v1/replays/{replay_id:str}", tags=TAGS, responses=problems(_404="This account has no such replay."))
+async def read_replay(replay_id: FromPath[str], tools: Given[Tools], account: Given[Account]) -> Replay:
+    """Return how far a replay has got."""
+    return await actions.read_replay(tools, account.id, replay_id)
+
+
 @get(
     "/v1/webhooks/{endpoint_id:str}/deliveries",
     tags=TAGS,
@@ -92,12 +115,15 @@ async def list_deliveries(
     account: Given[Account],
     *,
     status: Annotated[DeliveryStatus | None, QueryParameter(description="Only deliveries in this status.")] = None,
+    event_id: FromQuery[str | None] = None,
+    order_id: FromQuery[str | None] = None,
     limit: Limit = 20,
     cursor: Cursor = None,
 ) -> Page[Delivery]:
     """List what an endpoint was or will be sent, the newest first."""
+    wanted = DeliveryFilters(status=status, event_id=event_id, order_id=order_id)
     found = await actions.page_of_deliveries(
-        tools, account.id, endpoint_id, status, after=read_cursor(cursor), limit=limit
+        tools, account.id, endpoint_id, wanted, after=read_cursor(cursor), limit=limit
     )
     return Page(data=list(found.rows), has_more=found.has_more, cursor=found.cursor)
 
@@ -110,6 +136,18 @@ async def read_delivery(
     return await actions.read_delivery(tools, account.id, delivery_id)
 
 
+@post(
+    "/v1/deliveries/{delivery_id:str}/retry",
+    status_code=202,
+    tags=TAGS,
+    responses=problems(_404="This account has no such delivery.", _409="Its endpoint is disabled or deleted."),
+)
+@once()
+async def retry_delivery(delivery_id: FromPath[str], tools: Given[Tools], account: Given[Account]) -> Delivery:
+    """Attempt a delivery at once. One that is over is made anew: the answer is the delivery that is attempted."""
+    return await actions.retry_delivery(tools, account.id, delivery_id)
+
+
 routes = [
     for_sellers(
         create_webhook,
@@ -118,7 +156,10 @@ routes = [
         change_webhook,
         delete_webhook,
         rotate_webhook_secret,
+        replay_webhook,
+        read_replay,
         list_deliveries,
         read_delivery,
+        retry_delivery,
     )
 ]

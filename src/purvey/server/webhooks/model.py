@@ -186,7 +186,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
-    """One event for one endpoint. `attempt_count` counts the HTTP tries so far."""
+    """One event for one endpoint. `attempt_count` counts the HTTP tries so far; a replay has a higher `generation`."""
 
     object: Literal["delivery"] = "delivery"
     id: str
@@ -194,6 +194,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     event_id: str
     event_type: str
     order_id: str | None
+    generation: int
     status: DeliveryStatus
     attempt_count: int
     next_attempt_at: datetime | None
@@ -201,7 +202,53 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     finished_at: datetime | None
 
 
+class DeliveryFilters(msgspec.Struct, frozen=True, kw_only=True):
+    """Which deliveries of an endpoint to list; all of those given must fit."""
+
+    status: DeliveryStatus | None = None
+    event_id: str | None = None
+    order_id: str | None = None
+
+
 class DeliveryWithAttempts(Delivery, frozen=True, kw_only=True):
     """A delivery and all its attempts, the first one first."""
 
     attempts: list[Attempt]
+
+
+class Redelivered(msgspec.Struct, frozen=True):
+    """What came of asking for an order's events once more: how many deliveries were made, or from when on it may be asked again."""
+
+    scheduled: int
+    again_at: datetime | None
+
+
+class Replay(msgspec.Struct, frozen=True, kw_only=True):
+    """A stretch of the log that is told to an endpoint again. `found` events were to be told when it began, `made` have been.
+
+    It is `running` until all of them are, and `stopped` when its endpoint was disabled meanwhile. A dry run has no `id`.
+    """
+
+    object: Literal["replay"] = "replay"
+    id: str | None
+    endpoint_id: str
+    status: Literal["running", "done", "stopped", "dry_run"]
+    found: int
+    made: int
+    created_at: datetime
+    finished_at: datetime | None
+
+
+class ReplayPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """What a replay is to tell, bounds left out: the first arguments of the SQL function `webhooks_replay_begin`, in its order."""
+
+    account_id: str
+    id: str
+    endpoint_id: str
+    types: Sequence[str]
+    scope: Literal["all", "missed"]
+    after_sequence: int | None
+    before_sequence: int | None
+    after: datetime | None
+    before: datetime | None
+    dry_run: bool

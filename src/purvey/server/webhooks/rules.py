@@ -32,6 +32,15 @@ ANSWER_CHARACTERS = 2048
 ANSWER_BYTES = ANSWER_CHARACTERS * 4
 """How much of it is read: a character of UTF-8 has at most 4 bytes."""
 
+PER_ORDER, PER_KEY = 10, 100
+"""How often within an hour the events of one order may be told again, and how often one API key may ask for that."""
+REPLAY_BATCH = 500
+"""How many events of a replay are told at once."""
+REPLAY_BUSY = 100
+"""How many deliveries may wait, due, for a URL for a replay to go on: fresh events wait behind no more than these and a batch."""
+REPLAY_AGAIN = timedelta(seconds=5)
+"""How long a replay waits that finds more than that."""
+
 STANDARD_PREFIX = "whsec_"  # marks a secret, is none
 """What follows it in a secret is the key in base64, as Standard Webhooks has it."""
 _SECONDS = re.compile(r"[0-9]{1,9}")

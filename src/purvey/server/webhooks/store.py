@@ -8,14 +8,24 @@ import msgspec
 from purvey.server.jobs.model import Job
 from purvey.server.kit.database import Connection, Database
 from purvey.server.kit.paging import Position
-from purvey.server.webhooks.model import Attempt, Delivery, DeliveryStatus, Due, Endpoint, Record
+from purvey.server.webhooks.model import (
+    Attempt,
+    Delivery,
+    DeliveryFilters,
+    Due,
+    Endpoint,
+    Record,
+    Redelivered,
+    Replay,
+    ReplayPlan,
+)
 
 JOB = "webhooks.deliver"
 """The kind of the jobs that the trigger on the log makes."""
 
 _DELIVERY = """
-SELECT delivery.id, endpoint_id, event_id, event.type AS event_type, delivery.order_id, status, delivery.attempts AS attempt_count,
-       next_attempt_at, delivery.created_at, finished_at
+SELECT delivery.id, endpoint_id, event_id, event.type AS event_type, delivery.order_id, generation, status,
+       delivery.attempts AS attempt_count, next_attempt_at, delivery.created_at, finished_at
 FROM deliveries delivery JOIN events event ON event.account_id = delivery.account_id AND event.sequence = delivery.event_sequence
 """
 
@@ -75,7 +85,7 @@ async def deliveries_page(
     database: Database,
     account_id: str,
     endpoint_id: str,
-    status: DeliveryStatus | None,
+    wanted: DeliveryFilters,
     *,
     after: Position | None,
     limit: int,
@@ -83,12 +93,19 @@ async def deliveries_page(
     """Return up to `limit` deliveries of the endpoint, the newest first, beginning after the place `after`."""
     args: list[object] = [account_id, endpoint_id, limit]
     conditions = ["delivery.account_id = $1", "endpoint_id = $2"]
-    if status is not None:
+    if wanted.status is not None:
         # Spelled out, because only then PostgreSQL knows that the partial index holds them.
-        conditions.append(f"status = '{status.value}'")
+        conditions.append(f"status = '{wanted.status.value}'")
+    if wanted.event_id is not None:
+        args.append(wanted.event_id)
+        conditions.append(f"event_id = ${len(args)}")
+    if wanted.order_id is not None:
+        args.append(wanted.order_id)
+        events = f"SELECT id FROM events WHERE account_id = $1 AND order_id = ${len(args)}"
+        conditions.append(f"event_id IN ({events})")
     if after is not None:
         args += [after.created_at, after.id]
-        conditions.append("(delivery.created_at, delivery.id) < ($4, $5)")
+        conditions.append(f"(delivery.created_at, delivery.id) < (${len(args) - 1}, ${len(args)})")
     rows = await database.rows(
         f"{_DELIVERY} WHERE {' AND '.join(conditions)} ORDER BY delivery.created_at DESC, delivery.id DESC LIMIT $3",
         *args,
@@ -96,11 +113,10 @@ async def deliveries_page(
     return [msgspec.convert(dict(row), Delivery) for row in rows]
 
 
-async def delivery(database: Database, account_id: str, delivery_id: str) -> Delivery | None:
+async def delivery(source: "Database | Connection", account_id: str, delivery_id: str) -> Delivery | None:
     """Return one delivery, or None."""
-    row = await database.row(
-        f"{_DELIVERY} WHERE delivery.account_id = $1 AND delivery.id = $2", account_id, delivery_id
-    )
+    read = source.row if isinstance(source, Database) else source.fetchrow
+    row = await read(f"{_DELIVERY} WHERE delivery.account_id = $1 AND delivery.id = $2", account_id, delivery_id)
     return None if row is None else msgspec.convert(dict(row), Delivery)
 
 
@@ -218,3 +234,66 @@ async def set_secret(connection: Connection, changed: Endpoint, until: datetime 
 async def delete_endpoint(connection: Connection, endpoint: Endpoint, now: datetime) -> None:
     """Delete a locked endpoint; what waits for it is parked."""
     await connection.execute("SELECT webhooks_endpoint_delete($1, $2, $3)", endpoint.account_id, endpoint.id, now)
+
+
+async def retry(connection: Connection, account_id: str, delivery_id: str, now: datetime) -> str | None:
+    """Have a delivery attempted at once; return the id of the one that is, None when its endpoint is not enabled."""
+    found: str | None = await connection.fetchval("SELECT webhooks_retry($1, $2, $3)", account_id, delivery_id, now)
+    return found
+
+
+async def redeliver(
+    database: Database, account_id: str, order_id: str, key_id: str, per_order: int, per_key: int, now: datetime
+) -> Redelivered:
+    """Tell an order's events again, unless that was asked too often within an hour for the order or with the key."""
+    rows = await database.write(
+        "SELECT scheduled, again_at FROM webhooks_redeliver($1, $2, $3, $4, $5, $6)",
+        account_id,
+        order_id,
+        key_id,
+        per_order,
+        per_key,
+        now,
+    )
+    return Redelivered(*rows[0])
+
+
+async def sequence_of(connection: Connection, account_id: str, event_id: str) -> int | None:
+    """Return the event's place in the log, or None when the account has no such event."""
+    found: int | None = await connection.fetchval(
+        "SELECT sequence FROM events WHERE account_id = $1 AND id = $2", account_id, event_id
+    )
+    return found
+
+
+async def begin_replay(connection: Connection, plan: ReplayPlan, most: int, busy: int, now: datetime) -> Replay:
+    """Begin a replay, or count what it would tell."""
+    row = await connection.fetchrow(
+        f"SELECT {_REPLAY} FROM webhooks_replay_begin($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+        *msgspec.structs.astuple(plan),
+        most,
+        busy,
+        now,
+    )
+    assert row is not None  # noqa: S101  # the function returns one row
+    replay = Replay(**row)
+    return msgspec.structs.replace(replay, id=None, status="dry_run") if plan.dry_run else replay
+
+
+async def go_on_with_replay(
+    database: Database, account_id: str, replay_id: str, most: int, busy: int, now: datetime
+) -> str:
+    """Tell up to `most` more events of a replay; return its status, or `busy` when as many jobs wait as `busy` says."""
+    rows = await database.write(
+        "SELECT webhooks_replay_on($1, $2, $3, $4, $5) AS status", account_id, replay_id, most, busy, now
+    )
+    return str(rows[0]["status"])
+
+
+async def replay(database: Database, account_id: str, replay_id: str) -> Replay | None:
+    """Return one replay, or None."""
+    row = await database.row(f"SELECT {_REPLAY} FROM replays WHERE account_id = $1 AND id = $2", account_id, replay_id)
+    return None if row is None else Replay(**row)
+
+
+_REPLAY = "id, endpoint_id, status, found, made, created_at, finished_at"

@@ -41,6 +41,22 @@ class EndpointRotation(Body):
     overlap_seconds: Annotated[int, Meta(ge=0, le=604_800)] = 0
 
 
+Bound = Annotated[str, Meta(max_length=100, description="An instant (RFC 3339) or the id of an event, itself left out")]
+
+
+class ReplayRequest(Body):
+    """Which events to tell again: those that the endpoint wants and that all of this fits.
+
+    `scope` missed leaves out what was delivered or still waits. With `dry_run` nothing is told, only counted.
+    """
+
+    after: Bound | None = None
+    before: Bound | None = None
+    types: Events | None = None
+    scope: Literal["all", "missed"] = "all"
+    dry_run: bool = False
+
+
 class Health(msgspec.Struct, frozen=True, kw_only=True):
     """How the URL has answered of late. Endpoints with one URL share it.
 

@@ -7,7 +7,8 @@ import structlog
 from msgspec.structs import replace
 
 from purvey import __version__
-from purvey.server.jobs.model import Job, Recorded
+from purvey.server.jobs.model import Done, Job, Recorded
+from purvey.server.jobs.model import RetryAt as Again
 from purvey.server.jobs.recording import insist
 from purvey.server.kit import metrics
 from purvey.server.kit.batching import Batcher
@@ -127,6 +128,33 @@ class Deliver:
     async def _write(self, records: Sequence[Record]) -> Sequence[bool]:
         held = await store.record(self._tools.database, records, self._tools.clock.now())
         return [record.job_id in held for record in records]
+
+
+class GoOnWithReplay:
+    """Tells an endpoint again what a replay has not told yet, a batch at a time, so that fresh events are never far behind."""
+
+    name = "webhooks.replay"
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+
+    async def load(self, jobs: Sequence[Job]) -> Sequence[str]:
+        """Return the replays' ids: all that is needed is decided where it is written."""
+        return [job.ref for job in jobs]
+
+    async def run(self, job: Job, replay_id: str) -> Done | Again:
+        """Tell one more batch."""
+        now = self._tools.clock.now()
+        status = await store.go_on_with_replay(
+            self._tools.database, job.account_id or "", replay_id, rules.REPLAY_BATCH, rules.REPLAY_BUSY, now
+        )
+        match status:
+            case "running":
+                return Again(now)
+            case "busy":
+                return Again(now + rules.REPLAY_AGAIN)
+            case _:
+                return Done()
 
 
 def _parked(job: Job, due: Due) -> Record:
