@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import io
 import json
 import socket
 from collections.abc import AsyncIterator, Iterator
@@ -95,10 +96,10 @@ class Shop:
     async def post(self, path: str, **options: Any) -> Reply:
         return await self.ask("POST", path, **options)
 
-    async def upload(self, content: Any, name: str = "report.pdf", kind: str | None = None, **options: Any) -> Reply:
+    async def upload(self, content: bytes, name: str = "report.pdf", kind: str | None = None, **options: Any) -> Reply:
         """Upload a file, as a browser or curl does: a form with the one field `file`."""
         form = aiohttp.FormData(quote_fields=False)
-        form.add_field("file", content, filename=name, content_type=kind)
+        form.add_field("file", io.BytesIO(content), filename=name, content_type=kind)
         return await self.ask("POST", "/v1/files", data=form, **options)
 
     async def put(self, path: str, **options: Any) -> Reply:

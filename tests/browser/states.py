@@ -212,6 +212,12 @@ LINES = views.TextItem("\n".join(f"{number:03}  {'word ' * (number % 23)}" for n
 DOCUMENT = views.MarkdownItem(Markup(markdown.render(MARKDOWN)))  # noqa: S704  # sanitised there
 LINK = views.UrlItem("/download/grt_1/del_1/1/x", "files.example.com")
 LONG_LINK = views.UrlItem("/download/grt_1/del_2/1/x", f"{'downloads-' * 6}.of-a-long-name.example")
+SUM = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+BOOK = views.FileItem("/download/grt_1/del_3/1/x", "birth-chart-ada-lovelace.pdf", 3_412_000, SUM)
+LONG_FILE = views.FileItem(
+    "/download/grt_1/del_4/1/x", f"{WORD} and {WORD.lower()} (2nd edition).tar.gz", 5_368_709_120, SUM
+)
+ARABIC_FILE = views.FileItem("/download/grt_1/del_5/1/x", "دليل الطبخ العربي 🍲.epub", 812, SUM)
 LONG_WORDS = views.TextItem(f"{WORD * 6}\n\thttps://example.com/{'a' * 300}")
 READY = views.ReadyView(
     test_mode=True, purchase=PURCHASE, items=(KEY,), open_until=AT + timedelta(hours=48), opens_left=9, opens_total=10
@@ -308,10 +314,16 @@ STATES = (
     _state("waiting-long", pages.waiting, _waiting(LONG_PURCHASE, LONG_EMAIL)),
     _state("mailed", pages.mailed, views.MailedView(test_mode=True, listing_name="A good book")),
     _state("ready", pages.ready, READY),
-    _state("ready-three", pages.ready, _ready(items=(KEY, DOCUMENT, LINK))),
+    _state("ready-file", pages.ready, _ready(items=(BOOK,))),
+    _state("ready-three", pages.ready, _ready(items=(BOOK, LINK, KEY))),
+    _state("ready-three-long", pages.ready, _ready(items=(LONG_FILE, DOCUMENT, LONG_LINK), opens_left=1)),
     _state("ready-lines", pages.ready, _ready(items=(LINES,))),
     _state("ready-long", pages.ready, _ready(items=(LONG_WORDS, LONG_LINK), purchase=LONG_PURCHASE)),
-    _state("ready-arabic", pages.ready, _ready(items=(views.TextItem(ARABIC_TEXT), LINK), purchase=ARABIC_PURCHASE)),
+    _state(
+        "ready-arabic",
+        pages.ready,
+        _ready(items=(views.TextItem(ARABIC_TEXT), LINK, ARABIC_FILE), purchase=ARABIC_PURCHASE),
+    ),
     _state("handed-off", pages.handed_off, views.HandedOffView(test_mode=True, purchase=PURCHASE)),
     _state("handed-off-long", pages.handed_off, views.HandedOffView(test_mode=True, purchase=LONG_PURCHASE)),
     _state("gone-expired", pages.gone, _gone("expired")),

@@ -4,6 +4,7 @@ To register a new action, add an act that does it. Its steps are found by themse
 Idempotency-Key is one whose `deed` sends the header: trying again is then the same request (see `asks`).
 """
 
+import asyncio
 from collections.abc import Mapping
 from types import MappingProxyType
 
@@ -11,7 +12,7 @@ from crash import scenes
 from crash.act import Act, Telling, asks, in_turn, unless_known
 from crash.endpoint_acts import ENDPOINTS
 from crash.scenes import BUYER, TEXT, URL, buyer_of, draft, generated, on_sale, static
-from crash.stage import Scene
+from crash.stage import PATIENCE, Scene
 from purvey.server.webhooks.rules import SCHEDULE
 
 NOTICE = (
@@ -155,6 +156,21 @@ async def buy(scene: Scene) -> None:
 async def open_link(scene: Scene) -> None:
     """Open the link once."""
     await scene.ask("GET", "{link}", (302,), key=None)
+
+
+async def download(scene: Scene) -> None:
+    """Download the file, all of it."""
+    reply = await scene.ask("GET", "{link}", (200,), key=None)
+    assert reply is None or len(reply.body) == scenes.LARGE
+
+
+async def break_off_a_download(scene: Scene) -> None:
+    """Begin a download and go away; wait until what was not sent has been given back, or the server is dead."""
+    await scenes.begin_a_download(scene)
+    async with asyncio.timeout(PATIENCE):
+        server = scene.stage.server
+        while not server.dead.done() and not any("give_back: after" in step.name for step in server.steps):  # noqa: ASYNC110  # seen from outside
+            await asyncio.sleep(0)
 
 
 async def openings_are_counted(scene: Scene) -> None:
@@ -626,13 +642,33 @@ MAIL = [
     ),
 ]
 
+NOTHING_LOST = {
+    "no lease has more than twice the file, nor less than what one window of each death took": f"""
+        SELECT bool_and(bytes_left BETWEEN 0 AND {2 * scenes.LARGE}) FROM downloads WHERE account_id = $1"""
+}
+
 ACCESS = [
     Act(
         "a link is opened",
-        ("access.actions.open_link",),
+        ("access.actions.open_lease",),
         open_link,
         in_turn(on_sale(URL), scenes.checkout, scenes.paid, scenes.link),
         known=openings_are_counted,
+    ),
+    Act(
+        "a file is downloaded",
+        ("access.actions.open_lease", "access.actions.charge"),
+        download,
+        in_turn(scenes.large_file_on_sale, scenes.checkout, scenes.paid, scenes.link),
+        known=openings_are_counted,
+        checks=NOTHING_LOST,
+    ),
+    Act(
+        "a download breaks off",
+        ("access.actions.open_lease", "access.actions.give_back"),
+        break_off_a_download,
+        in_turn(scenes.large_file_on_sale, scenes.checkout, scenes.paid, scenes.link),
+        checks=NOTHING_LOST,
     ),
 ]
 

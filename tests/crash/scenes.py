@@ -1,5 +1,7 @@
 """What must be there before an act: made through the product's own actions, on a connection of the parent's."""
 
+import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
 from typing import Any
@@ -43,11 +45,33 @@ def form(*files: bytes) -> Mapping[str, Any]:
     return {"data": b"".join([*parts, b"--XbX--\r\n"]), "headers": headers}
 
 
-async def file(scene: Scene) -> None:
+LARGE = 9 * 1024 * 1024
+"""Bytes of a file that is sent in three windows."""
+
+
+async def large_file_on_sale(scene: Scene) -> None:
+    """Put a file on sale that is larger than what is sent at once."""
+    await file(scene, bytes(LARGE))
+    await on_sale(DeliverableIn(type="file", token=scene.names["file"]))(scene)
+
+
+async def begin_a_download(scene: Scene) -> None:
+    """Ask for the file, read a little of it, and go away."""
+    with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+        reader, writer = await asyncio.open_connection("127.0.0.1", scene.stage.port, limit=64 * 1024)
+        try:
+            writer.write(f"GET {scene.names['link']} HTTP/1.1\r\nHost: shop.test\r\n\r\n".encode())
+            await reader.readexactly(1000)
+        finally:
+            writer.transport.abort()
+            await writer.wait_closed()
+
+
+async def file(scene: Scene, content: bytes = b"the goods") -> None:
     """Upload a file: `{file}`."""
 
     async def goods() -> AsyncIterator[bytes]:
-        yield b"the goods"
+        yield content
 
     tools, storage = scene.tools, scene.stage.app.storage
     named = Named("kit.pdf", "application/pdf")

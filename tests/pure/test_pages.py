@@ -161,6 +161,7 @@ def ready(text: str, **changes: Any) -> views.ReadyView:
         views.TextItem(text),
         views.MarkdownItem(Markup("<p>made safe before</p>")),
         views.UrlItem("/download/1", host=text),
+        views.FileItem("/download/2", name=text, size=3_412_000, sha256="0" * 64),
     )
     view = views.ReadyView(
         test_mode=True, purchase=purchase(text), items=items, open_until=AT, opens_left=9, opens_total=10
@@ -435,6 +436,26 @@ def test_delivered_text_is_shown_to_the_letter(text: str) -> None:
     [shown] = [element.text for element in read(html) if element.tag == "pre"]
     # A browser drops the first line break inside <pre>; the template puts one there for it.
     assert shown == "\n" + text
+
+
+@pytest.mark.parametrize(
+    ("size", "shown"),
+    [
+        (1, "1 byte"),
+        (999, "999 bytes"),
+        (1000, "1 kB"),
+        (999_499, "999 kB"),
+        (999_500, "1.0 MB"),
+        (3_412_000, "3.4 MB"),
+        (9_949_999, "9.9 MB"),
+        (9_950_000, "10 MB"),
+        (5_368_709_120, "5.4 GB"),
+        (10**16, "10000 TB"),
+    ],
+)
+def test_the_size_of_a_file_is_said_as_people_say_it(size: int, shown: str) -> None:
+    file = views.FileItem("/download/2", name="a", size=size, sha256="0" * 64)
+    assert f">{shown}<" in pages.ready(ready("a thing", items=(file,)))
 
 
 def test_openings_are_counted_only_where_something_counts() -> None:

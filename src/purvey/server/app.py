@@ -9,6 +9,7 @@ from litestar import Litestar
 from litestar.types import ControllerRouterHandler
 
 from purvey.server import health, migrations
+from purvey.server.access import api as access_api
 from purvey.server.accounts import api as accounts_api
 from purvey.server.checkout import api as checkout_api
 from purvey.server.checkout.work import ConfirmFree
@@ -175,6 +176,7 @@ def _routes(settings: Settings) -> list[ControllerRouterHandler]:
         refunds_api.routes,
         events_api.routes,
         webhooks_api.routes,
+        access_api.routes,
         storefront_api.routes,
         library_pages.routes,
         sandbox_pages.routes,

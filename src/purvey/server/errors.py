@@ -18,7 +18,9 @@ ProblemError
 │   ├── GrantExpired        410  grant_expired: 48 hours are over
 │   ├── GrantExhausted      410  grant_exhausted: all downloads are used up
 │   └── GrantRevoked        410  grant_revoked: refunded, or withdrawn by the seller
+├── PreconditionFailed      412  precondition_failed: If-Match names another version than the one there is
 ├── PayloadTooLarge         413
+├── RangeNotSatisfiable     416  range_not_satisfiable: the part that was asked for lies beyond the end
 ├── ValidationError         422  validation_error: `param` and `errors[]` name each field
 │   └── InvalidPrice        422  invalid_price
 ├── RefundNotAllowed        422  refund_not_allowed: free, refunded, or more than is left
@@ -70,8 +72,10 @@ __all__ = [
     "NotFound",
     "NotInDraft",
     "PayloadTooLarge",
+    "PreconditionFailed",
     "ProblemError",
     "PublishFailed",
+    "RangeNotSatisfiable",
     "RateLimited",
     "RefundNotAllowed",
     "Unavailable",
@@ -164,6 +168,18 @@ class GrantRevoked(Gone):
     """Access was withdrawn: by a refund, a lost dispute, or the seller."""
 
     code = "grant_revoked"
+
+
+class PreconditionFailed(ProblemError):
+    """The header If-Match names another version of the file than the one there is."""
+
+    code, status = "precondition_failed", 412
+
+
+class RangeNotSatisfiable(ProblemError):
+    """The part of the file that was asked for lies beyond its end; `Content-Range` says how many bytes it has."""
+
+    code, status = "range_not_satisfiable", 416
 
 
 class InvalidPrice(ValidationError):

@@ -5,6 +5,10 @@ from enum import StrEnum
 
 import msgspec
 
+from purvey.server.deliverables.model import Deliverable
+from purvey.server.files.model import File
+from purvey.server.orders.model import Order
+
 
 class NewGrant(msgspec.Struct, frozen=True):
     """A grant to make: the attributes of the SQL type `grant_new`, in its order."""
@@ -27,6 +31,41 @@ class Grant(msgspec.Struct, frozen=True):
     created_at: datetime
     expires_at: datetime
     revoked_at: datetime | None
+
+
+class Link(msgspec.Struct, frozen=True):
+    """A download link, as it was sent. `expires` is in seconds since 1970, and covered by the signature like all of it."""
+
+    grant_id: str
+    deliverable_id: str
+    expires: int
+    signature: str
+
+
+class Target(msgspec.Struct, frozen=True):
+    """What a download link leads to, open or not. `file` is there for a deliverable that is one; `until` is the link's end."""
+
+    grant: Grant
+    order: Order
+    deliverable: Deliverable
+    file: File | None
+    until: datetime
+
+
+class Wish(msgspec.Struct, frozen=True):
+    """What a GET is about to send: `asked` bytes, `first` of them at once. A part of a file `joins` a lease that is there."""
+
+    joins: bool = False
+    asked: int | None = None
+    first: int | None = None
+
+
+class Lease(msgspec.Struct, frozen=True):
+    """The right to send bytes of one deliverable. `charged` of them were charged when it was opened or joined."""
+
+    account_id: str
+    id: str
+    charged: int
 
 
 class Door(StrEnum):

@@ -3,24 +3,19 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from purvey.server.access.model import Grant
+from purvey.server.access.model import Grant, Lease, Target, Wish
 from purvey.server.kit.database import Database
 
 _GRANT = "account_id, id, order_id, max_downloads, downloads, created_at, expires_at, revoked_at"
 
-OPEN = """
-WITH counted_before AS (
-    SELECT id FROM downloads WHERE account_id = $1 AND id = $3
-), counted AS (
-    UPDATE grants SET downloads = downloads + 1
-    WHERE account_id = $1 AND id = $2 AND downloads < max_downloads AND expires_at > $5 AND revoked_at IS NULL
-        AND NOT EXISTS (SELECT FROM counted_before)
-    RETURNING account_id, id
-), noted AS (
-    INSERT INTO downloads (account_id, id, grant_id, deliverable_id, opened_at, leased_until)
-    SELECT account_id, $3, id, $4, $5, $6 FROM counted RETURNING id
+OPEN = "SELECT downloads_open($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
+CHARGE = "SELECT downloads_charge($1, $2, $3)"
+GIVE_BACK = "UPDATE downloads SET bytes_left = bytes_left + $3 WHERE account_id = $1 AND id = $2"
+LEASED = """
+SELECT EXISTS (
+    SELECT FROM downloads
+    WHERE account_id = $1 AND grant_id = $2 AND deliverable_id = $3 AND bytes_left > 0 AND leased_until > $4
 )
-SELECT id FROM counted_before UNION ALL SELECT id FROM noted
 """
 
 
@@ -51,12 +46,47 @@ async def by_id(database: Database, grant_id: str) -> Grant | None:
     return Grant(**row) if row else None
 
 
-async def count(
-    database: Database, grant: Grant, download_id: str, deliverable_id: str, now: datetime, until: datetime
-) -> bool:
-    """Count one download of a grant that allows it still, and note it; return whether it did.
+async def open_lease(
+    database: Database, target: Target, lease_id: str, wish: Wish, now: datetime, until: datetime
+) -> str | None:
+    """Join a lease or count a download, as SQL function `downloads_open` decides; return the lease's id, None if it may not be.
 
-    The same download counts once, so that it may be counted again after a lost connection.
+    The same `lease_id` counts once, so that it may be asked for again after a lost connection.
     """
-    rows = await database.write(OPEN, grant.account_id, grant.id, download_id, deliverable_id, now, until, again=True)
-    return bool(rows)
+    grant, size = target.grant, target.file.size if target.file else None
+    rows = await database.write(
+        OPEN,
+        grant.account_id,
+        grant.id,
+        target.deliverable.id,
+        lease_id,
+        wish.joins,
+        now < target.until,
+        size,
+        wish.asked,
+        wish.first,
+        now,
+        until,
+        again=True,
+    )
+    found: str | None = rows[0][0]
+    return found
+
+
+async def leased(database: Database, target: Target, now: datetime) -> bool:
+    """Return whether there is a lease of this deliverable whose time is not over, with bytes left."""
+    grant = target.grant
+    found: bool = await database.value(LEASED, grant.account_id, grant.id, target.deliverable.id, now)
+    return found
+
+
+async def charge(database: Database, lease: Lease, length: int) -> bool:
+    """Charge bytes to a lease; return whether they may be sent."""
+    rows = await database.write(CHARGE, lease.account_id, lease.id, length)
+    charged: bool = rows[0][0]
+    return charged
+
+
+async def give_back(database: Database, lease: Lease, length: int) -> None:
+    """Return bytes to a lease that were charged and not sent."""
+    await database.write(GIVE_BACK, lease.account_id, lease.id, length)

@@ -53,6 +53,11 @@ class Storage:
             if self.folder is not None:
                 await asyncio.to_thread(_on_disk, self.folder / blob)
 
+    async def find(self, blob: str) -> None:
+        """Return if a blob is there and can be reached; raise Unavailable otherwise."""
+        with _told("find"):
+            await obstore.head_async(self._store, blob)
+
     async def read(self, blob: str, first: int, end: int) -> AsyncIterator[bytes]:
         """Yield the bytes of a blob from `first` up to, but without, `end`; no more is read ahead than one chunk."""
         with _told("read"):

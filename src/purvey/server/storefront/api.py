@@ -18,7 +18,7 @@ from purvey.server.deliverables.model import Deliverable
 from purvey.server.errors import Conflict, NotFound, ProblemError, ValidationError
 from purvey.server.kit import markdown
 from purvey.server.kit.tools import Tools
-from purvey.server.kit.web import Given, is_head, limits
+from purvey.server.kit.web import Given, limits
 from purvey.server.listings import actions as listings
 from purvey.server.orders.model import Order, PaymentStatus
 from purvey.server.payments.inbox import Inbox
@@ -132,23 +132,6 @@ async def look(token: FromPath[str], tools: Given[Tools], shop: Given[Shop]) -> 
             return page(pages.gone(_gone(seen, shop)), 410)
 
 
-@get("/download/{grant_id:str}/{deliverable_id:str}/{expires:int}/{signature:str}", include_in_schema=False)
-async def download(
-    request: Browser,
-    grant_id: FromPath[str],
-    deliverable_id: FromPath[str],
-    expires: FromPath[int],
-    signature: FromPath[str],
-    tools: Given[Tools],
-) -> Redirect:
-    """Open a deliverable: a URL is redirected to (FU-12). Each opening counts; HEAD does not."""
-    counts = not is_head(request.scope)
-    opened = await access.open_link(tools, grant_id, deliverable_id, expires, signature, counts=counts)
-    if opened.value is None:
-        raise NotFound("This link opens nothing.")
-    return moved(opened.value, 302)
-
-
 def _waiting(order: Order, shop: Shop) -> views.WaitingView:
     return views.WaitingView(test_mode=shop.test_mode, purchase=purchase_of(order), buyer_email=order.buyer_email)
 
@@ -156,7 +139,7 @@ def _waiting(order: Order, shop: Shop) -> views.WaitingView:
 async def _ready(seen: access.Look, shop: Shop) -> views.ReadyView:
     if seen.grant is None:
         raise NotFound("This link opens nothing.")
-    items = tuple([await _item(one, link) for one, link in zip(seen.content, seen.links, strict=True)])
+    items = tuple([await _item(one, link, seen) for one, link in zip(seen.content, seen.links, strict=True)])
     return views.ReadyView(
         test_mode=shop.test_mode,
         purchase=purchase_of(seen.order),
@@ -167,7 +150,10 @@ async def _ready(seen: access.Look, shop: Shop) -> views.ReadyView:
     )
 
 
-async def _item(deliverable: Deliverable, link: str) -> views.Item:
+async def _item(deliverable: Deliverable, link: str, seen: access.Look) -> views.Item:
+    file = seen.files.get(deliverable.token or "")
+    if file is not None:
+        return views.FileItem(url=link, name=file.filename, size=file.size, sha256=file.sha256.hex())
     if deliverable.type == "url":
         return views.UrlItem(url=link, host=urlsplit(deliverable.value or "").hostname or "")
     if deliverable.format == "markdown":
@@ -189,4 +175,4 @@ def _money_back(order: Order) -> views.GoneReason | None:
     return "disputed" if order.dispute_status == "lost" else None
 
 
-routes = [home, asset, product, order, come_back, look, download]
+routes = [home, asset, product, order, come_back, look]

@@ -39,6 +39,17 @@ def _paragraphs(text: str) -> list[str]:
     return [part.strip("\n") for part in parts if part.strip()]
 
 
+def _size(count: int) -> str:
+    """Return a number of bytes as people say it: 512 bytes, 3.4 MB. A megabyte is a million, as on most desktops and phones."""
+    if count < 1000:
+        return f"{count} byte{'' if count == 1 else 's'}"
+    for unit, factor in (("kB", 10**3), ("MB", 10**6), ("GB", 10**9), ("TB", 10**12)):
+        if count < 999.5 * factor or unit == "TB":
+            amount = count / factor
+            return f"{amount:.0f} {unit}" if amount >= 9.95 or unit == "kB" else f"{amount:.1f} {unit}"
+    raise AssertionError("unreachable")
+
+
 def _mailto(purchase: views.Purchase) -> str:
     """Return a mailto URL (RFC 6068) to the seller, with the order named in the subject."""
     subject = f"Order {purchase.order_id}: {purchase.listing_name}"
@@ -51,7 +62,7 @@ def _initial(name: str) -> str:
 
 
 _environment.filters.update(
-    mailto=_mailto, money=money.display, instant=_instant, initial=_initial, paragraphs=_paragraphs
+    mailto=_mailto, money=money.display, instant=_instant, size=_size, initial=_initial, paragraphs=_paragraphs
 )
 _environment.globals.update(asset=asset_url)
 

@@ -185,7 +185,17 @@ class UrlItem(msgspec.Struct, frozen=True):
     host: str
 
 
-Item = TextItem | MarkdownItem | UrlItem
+class FileItem(msgspec.Struct, frozen=True):
+    """A file to download. `url` is ours, signed; `size` is in bytes, `sha256` in hex."""
+
+    kind: ClassVar[str] = "file"
+    url: str
+    name: str
+    size: int
+    sha256: str
+
+
+Item = TextItem | MarkdownItem | UrlItem | FileItem
 
 
 class ReadyView(Page, frozen=True, kw_only=True):
@@ -200,7 +210,7 @@ class ReadyView(Page, frozen=True, kw_only=True):
     @property
     def counts(self) -> bool:
         """Whether anything here uses up an opening: text never does."""
-        return any(item.kind == "url" for item in self.items)
+        return any(item.kind in {"url", "file"} for item in self.items)
 
 
 class HandedOffView(Page, frozen=True, kw_only=True):
