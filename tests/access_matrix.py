@@ -117,6 +117,7 @@ SELLERS: Mapping[str, Seller] = MappingProxyType(
         "POST /v1/webhooks/{endpoint_id}/replay": Seller(
             {"endpoint_id": "endpoint"}, body={"after": "2026-01-01T00:00:00Z"}, status=202
         ),
+        "POST /v1/webhooks/{endpoint_id}/test": Seller({"endpoint_id": "own_endpoint"}),
         "GET /v1/replays/{replay_id}": Seller({"replay_id": "replay"}),
         "POST /v1/orders/{order_id}/redeliver": Seller(ORDER, status=202),
     }

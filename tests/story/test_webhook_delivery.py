@@ -313,7 +313,7 @@ class Seller:
 async def sellers(tools: Tools) -> AsyncIterator[tuple[Seller, Seller]]:
     """A seller, and another one, before a running API."""
     made_accounts = [await accounts.create_account(tools, f"{name}@example.com", name) for name in ("one", "two")]
-    app = make_app(api.routes, ids=tools.ids, given={"tools": tools})
+    app = make_app(api.routes, ids=tools.ids, given={"tools": tools, "trials": None})
     with reserved_port() as port:
         async with served(app, port) as url, aiohttp.ClientSession() as session:
             one, two = (Seller(session, url, account.id, key) for account, key in made_accounts)

@@ -40,6 +40,7 @@ from purvey.server.mail.work import SendMail
 from purvey.server.metrics import api as metrics_api
 from purvey.server.metrics.measures import Measures
 from purvey.server.orders import api as orders_api
+from purvey.server.orders.sample import sample_data
 from purvey.server.payments import api as payments_api
 from purvey.server.payments.inbox import Handler, Inbox
 from purvey.server.payments.model import NoticeType
@@ -58,11 +59,14 @@ from purvey.server.storefront import sandbox_payment as sandbox_payment_pages
 from purvey.server.storefront.answers import error_page
 from purvey.server.storefront.shop import Shop
 from purvey.server.webhooks import api as webhooks_api
+from purvey.server.webhooks.trial import Trials
 from purvey.server.webhooks.work import Deliver as DeliverWebhook
 from purvey.server.webhooks.work import GoOnWithReplay
 
 SLOTS = {"payments": 16, "checkout": 4, "stock": 4, "webhook": 64, "replays": 2, "library": 2, "mail": 8, "files": 4}
 """Lane kind -> jobs at once in one worker process."""
+TESTS_A_MINUTE = 10
+"""How often a seller may have a sample event sent to one endpoint."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +130,7 @@ def build(settings: Settings, database: Database, clock: Clock, keyring: Keyring
             "wake": wake,
             "rate_limits": _limits(settings, tools),
             "measures": measures,
+            "trials": Trials(outbound, RateLimits(database, clock, TESTS_A_MINUTE), sample_data),
         },
         error_page=partial(error_page, test_mode=shop.test_mode),
     )

@@ -10,10 +10,19 @@ from purvey.server.accounts.api import for_sellers
 from purvey.server.accounts.model import Account
 from purvey.server.kit.paging import read_cursor
 from purvey.server.kit.tools import Tools
-from purvey.server.kit.web import Cursor, Given, Limit, Page, once, problems
+from purvey.server.kit.web import Cursor, Given, Limit, Page, Then, once, problems
 from purvey.server.webhooks import actions
 from purvey.server.webhooks.model import Delivery, DeliveryFilters, DeliveryStatus, DeliveryWithAttempts, Replay
-from purvey.server.webhooks.wire import EndpointChanges, EndpointOut, EndpointRotation, NewEndpoint, ReplayRequest
+from purvey.server.webhooks.trial import Trials, report
+from purvey.server.webhooks.wire import (
+    EndpointChanges,
+    EndpointOut,
+    EndpointRotation,
+    NewEndpoint,
+    ReplayRequest,
+    TestOrder,
+    TestReport,
+)
 
 TAGS = ["Webhooks"]
 UNKNOWN = "This account has no such webhook endpoint."
@@ -79,6 +88,21 @@ async def rotate_webhook_secret(
     """Replace the secret; this answer alone shows the new one. The old one signs beside it for `overlap_seconds`."""
     overlap = (data or EndpointRotation()).overlap_seconds
     return await actions.rotate_secret(tools, account.id, endpoint_id, overlap)
+
+
+@post("/v1/webhooks/{endpoint_id:str}/test", status_code=200, tags=TAGS, responses=problems(_404=UNKNOWN))
+@once()
+async def send_test_event(
+    endpoint_id: FromPath[str],
+    tools: Given[Tools],
+    account: Given[Account],
+    trials: Given[Trials],
+    data: JSONBody[TestOrder | None] = None,
+) -> TestReport | Then[TestReport]:
+    """Send a sample event now, and show what was sent and what came back. It is no event of the log; ten a minute at most."""
+    wanted = (data or TestOrder()).type
+    ready = await trials.prepare(tools, account.id, endpoint_id, wanted)
+    return Then(report(ready, None), lambda: trials.send(ready))
 
 
 @post(
@@ -156,6 +180,7 @@ routes = [
         change_webhook,
         delete_webhook,
         rotate_webhook_secret,
+        send_test_event,
         replay_webhook,
         read_replay,
         list_deliveries,

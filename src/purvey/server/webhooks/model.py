@@ -63,6 +63,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     signature_format: SignatureFormat
     rate_per_second: float | None
     secret: bytes
+    previous_secret: bytes | None = None
     previous_until: datetime | None
     created_at: datetime
     updated_at: datetime

@@ -133,7 +133,8 @@ async def attempts(database: Database, account_id: str, delivery_id: str) -> lis
 
 _ENDPOINT = """
 SELECT endpoint.id, endpoint.account_id, endpoint.kind, listing_id, name, url, events, status, disabled_reason, signature_format,
-       endpoint.rate_per_second, secret, previous_until, endpoint.created_at, updated_at, breaker, failed_in_row, held_until
+       endpoint.rate_per_second, secret, previous_secret, previous_until, endpoint.created_at, updated_at, breaker, failed_in_row,
+       held_until
 FROM {} endpoint JOIN lanes ON lanes.id = endpoint.lane_id
 """
 _ENDPOINTS = _ENDPOINT.format("endpoints")

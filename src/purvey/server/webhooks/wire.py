@@ -41,6 +41,48 @@ class EndpointRotation(Body):
     overlap_seconds: Annotated[int, Meta(ge=0, le=604_800)] = 0
 
 
+class TestOrder(Body):
+    """Which type of event to send as a test; default the first that the endpoint wants, or order.paid."""
+
+    type: EventType | None = None
+
+
+class TestRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What was sent, to the byte: POST with these headers and this body."""
+
+    url: str
+    headers: dict[str, str]
+    body: str
+
+
+class TestAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What the receiver answered; of the body the first 2,048 characters."""
+
+    status: int
+    headers: Sequence[tuple[str, str]]
+    body: str
+
+
+class TestError(msgspec.Struct, frozen=True, kw_only=True):
+    """Why there was no answer: the stage where it ended, and a sentence."""
+
+    stage: str
+    reason: str
+
+
+class TestReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of a test. Only 2xx is `delivered`; `unknown` says that the server died before it could tell."""
+
+    object: Literal["webhook_test"] = "webhook_test"
+    endpoint_id: str
+    status: Literal["delivered", "failed", "unknown"]
+    duration_ms: int
+    timings: dict[str, int] | None = None
+    request: TestRequest
+    answer: TestAnswer | None = None
+    error: TestError | None = None
+
+
 Bound = Annotated[str, Meta(max_length=100, description="An instant (RFC 3339) or the id of an event, itself left out")]
 
 

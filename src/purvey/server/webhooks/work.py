@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 import structlog
 from msgspec.structs import replace
 
-from purvey import __version__
 from purvey.server.jobs.model import Done, Job, Recorded
 from purvey.server.jobs.model import RetryAt as Again
 from purvey.server.jobs.recording import insist
@@ -25,9 +24,9 @@ from purvey.server.webhooks.model import (
     Prepared,
     Record,
     RetryAt,
-    Secrets,
     Sent,
 )
+from purvey.server.webhooks.signed import prepared
 
 log = structlog.get_logger()
 
@@ -52,37 +51,21 @@ class Deliver:
         if due.endpoint_status != "enabled":
             await self._record(_parked(job, due))
             return Recorded()
-        decided = await self._decide(job, await self._send(self._prepare(due)))
+        decided = await self._decide(job, await self._send(prepared(self._tools, due)))
         held = await self._record(self._record_of(job, decided))
         _tell(job, decided, held=held)
         return Recorded()
 
-    def _prepare(self, due: Due) -> Prepared:
-        at = self._tools.clock.now()
-        body = due.body.encode()
-        overlaps = due.previous_secret is not None and due.previous_until is not None and due.previous_until > at
-        previous = self._tools.keyring.open(due.previous_secret) if due.previous_secret and overlaps else None
-        headers = rules.request_headers(
-            event_id=due.event_id,
-            event_type=due.event_type,
-            body=body,
-            secrets=Secrets(self._tools.keyring.open(due.secret), previous),
-            signature_format=due.signature_format,
-            at=at,
-            version=__version__,
-        )
-        return Prepared(due, headers, body, at)
-
-    async def _send(self, prepared: Prepared) -> Sent:
+    async def _send(self, ready: Prepared) -> Sent:
         outcome = await self._http.send(
             "POST",
-            prepared.due.url,
-            headers=prepared.headers,
-            body=prepared.body,
+            ready.due.url,
+            headers=ready.headers,
+            body=ready.body,
             deadline=rules.DEADLINE,
             max_response=rules.ANSWER_BYTES,
         )
-        return Sent(prepared, outcome)
+        return Sent(ready, outcome)
 
     async def _decide(self, job: Job, sent: Sent) -> Decided:
         now = self._tools.clock.now()
@@ -100,10 +83,10 @@ class Deliver:
         return await insist(self._tools.clock, lambda: store.disable_gone(self._tools.database, due, now))
 
     def _record_of(self, job: Job, decided: Decided) -> Record:
-        outcome, prepared = decided.sent.outcome, decided.sent.prepared
+        outcome, sent = decided.sent.outcome, decided.sent.prepared
         record = Record(
-            account_id=prepared.due.account_id,
-            delivery_id=prepared.due.delivery_id,
+            account_id=sent.due.account_id,
+            delivery_id=sent.due.delivery_id,
             job_id=job.id,
             lease_token=job.lease_token,
             attempt=job.attempt,
@@ -111,7 +94,7 @@ class Deliver:
             next_at=decided.verdict.at if isinstance(decided.verdict, RetryAt) else None,
             target="answered" if isinstance(decided.verdict, Delivered) else "failed",
             attempt_id=self._tools.ids.new("att_"),
-            started_at=prepared.at,
+            started_at=sent.at,
             duration_ms=outcome.duration_ms,
             address=outcome.address,
         )
