@@ -355,6 +355,7 @@ async def test_a_seller_sees_what_became_of_each_event(
         "event_id": "evt_1",
         "event_type": "order.paid",
         "order_id": "ord_evt_1",
+        "generation": 1,
         "status": "delivered",
         "attempt_count": 1,
         "next_attempt_at": None,
