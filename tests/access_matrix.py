@@ -92,6 +92,9 @@ SELLERS: Mapping[str, Seller] = MappingProxyType(
         "GET /v1/orders": Seller(asks={"listing_id": "published", "cursor": "cursor"}),
         "GET /v1/orders/{order_id}": Seller(ORDER),
         "GET /v1/orders/{order_id}/history": Seller(ORDER),
+        "PATCH /v1/orders/{order_id}": Seller(ORDER, body={"buyer_email": "somebody.else@example.com"}),
+        "POST /v1/orders/{order_id}/resend": Seller(ORDER),
+        "POST /v1/orders/{order_id}/grants/revoke": Seller(ORDER, status=409),
         "POST /v1/orders/{order_id}/deliver": Seller(ORDER, body=TEXT),
         "POST /v1/orders/{order_id}/fulfill": Seller(ORDER, body={"deliverables": [TEXT]}),
         "POST /v1/orders/{order_id}/refund": Seller(ORDER, body={"amount": 100}),
@@ -157,6 +160,7 @@ PUBLIC: Mapping[str, Public] = MappingProxyType(
         "POST /l/{listing_id}/checkout": Public(BUYERS, {"listing_id": "published"}, status=422),
         "GET /checkout/{checkout_id}/return": Public(LINK, {"checkout_id": "checkout"}, status=303),
         "GET /access/{token}": Public(LINK, {"token": "token"}),
+        "POST /access/{token}/fresh": Public(LINK, {"token": "token"}),
         "GET /download/{grant_id}/{deliverable_id}/{expires}/{signature}": Public(
             LINK, {"grant_id": "grt_x", "deliverable_id": "del_x", "expires": "1", "signature": "00"}, status=404
         ),
@@ -167,6 +171,7 @@ PUBLIC: Mapping[str, Public] = MappingProxyType(
         "POST /library/sign-out": Public("ends what the browser brings along, if anything", status=303),
         "GET /library/orders": Public(SIGNED_IN, status=303),
         "GET /library/orders/{order_id}": Public(SIGNED_IN, {"order_id": "order"}, status=303),
+        "POST /library/orders/{order_id}/fresh": Public(SIGNED_IN, {"order_id": "order"}, status=303),
         "GET /sandbox/checkouts/{checkout_id}": Public(LINK, {"checkout_id": "checkout"}),
         "POST /sandbox/checkouts/{checkout_id}/pay": Public(
             LINK, {"checkout_id": "checkout"}, body={"card": "4242 4242 4242 4242"}

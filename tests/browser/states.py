@@ -239,7 +239,7 @@ LETTER = views.MailboxMessageView(
     html_url="/mails/ready",
 )
 
-ADDRESS = views.Field(name="email", type="email", label="Your e-mail address", max_length=254)
+ADDRESS = views.ADDRESS
 LIBRARY = views.LibraryView(test_mode=True, field=ADDRESS)
 WRONG_ADDRESS = msgspec.structs.replace(
     ADDRESS, value=f"ada@{WORD}", error="What stands after the @ is no domain name; give it like ada@example.com."
@@ -257,7 +257,7 @@ PURCHASES = views.LibraryOrdersView(
         _entry("ready", until=AT + timedelta(hours=48)),
         _entry("waiting", ARABIC_PURCHASE),
         _entry("handed_off"),
-        _entry("expired"),
+        _entry("expired", fresh_url="/library/orders/x/fresh"),
         _entry("exhausted"),
         _entry("revoked"),
         _entry("refunded", LONG_PURCHASE),
@@ -274,8 +274,8 @@ def _product(**changes: Any) -> views.ProductView:
     return msgspec.structs.replace(PLAIN, **changes)
 
 
-def _gone(reason: views.GoneReason, purchase: views.Purchase = PURCHASE) -> views.GoneView:
-    return views.GoneView(test_mode=True, purchase=purchase, reason=reason, gone_at=AT)
+def _gone(reason: views.GoneReason, purchase: views.Purchase = PURCHASE, **told: Any) -> views.GoneView:
+    return views.GoneView(test_mode=True, purchase=purchase, reason=reason, gone_at=AT, **told)
 
 
 def _error(status: int, **told: Any) -> views.ErrorView:
@@ -313,6 +313,11 @@ STATES = (
     _state("waiting", pages.waiting, _waiting(PURCHASE, EMAIL)),
     _state("waiting-long", pages.waiting, _waiting(LONG_PURCHASE, LONG_EMAIL)),
     _state("mailed", pages.mailed, views.MailedView(test_mode=True, listing_name="A good book")),
+    _state(
+        "mailed-by-seller",
+        pages.mailed,
+        views.MailedView(test_mode=True, listing_name="A good book", delivered_by="Ines Weber"),
+    ),
     _state("ready", pages.ready, READY),
     _state("ready-file", pages.ready, _ready(items=(BOOK,))),
     _state("ready-three", pages.ready, _ready(items=(BOOK, LINK, KEY))),
@@ -326,8 +331,11 @@ STATES = (
     ),
     _state("handed-off", pages.handed_off, views.HandedOffView(test_mode=True, purchase=PURCHASE)),
     _state("handed-off-long", pages.handed_off, views.HandedOffView(test_mode=True, purchase=LONG_PURCHASE)),
-    _state("gone-expired", pages.gone, _gone("expired")),
-    _state("gone-exhausted", pages.gone, _gone("exhausted")),
+    _state("gone-expired", pages.gone, _gone("expired", fresh_url="/access/x/fresh")),
+    _state("gone-exhausted", pages.gone, _gone("exhausted", fresh_url="/access/x/fresh")),
+    _state("gone-asked-out", pages.gone, _gone("expired", asked_out=True)),
+    _state("lost", pages.lost, views.LostView(test_mode=True, field=ADDRESS)),
+    _state("fresh-mailed", pages.fresh_mailed, views.FreshMailedView(test_mode=True)),
     _state("gone-revoked", pages.gone, _gone("revoked", ARABIC_PURCHASE)),
     _state("gone-refunded", pages.gone, _gone("refunded", LONG_PURCHASE)),
     _state("library", pages.library, LIBRARY),
@@ -375,7 +383,8 @@ def _mail(template: Template, *, test_mode: bool = False, **facts: Any) -> Calla
     )
 
     def html() -> str:
-        url = f"https://shop.example{LEADS_TO[template]}{'tOkEn' * 8}"
+        page = LEADS_TO.get(template)
+        url = f"https://shop.example{page}{'tOkEn' * 8}" if page else None
         mail = render(message, url, read_sender("Shop <shop@shop.example>"), AT, test_mode=test_mode)
         body = mail.get_body(("html",))
         return str(body.get_content()) if body else ""
@@ -387,6 +396,8 @@ MAILS = (
     State("ready", "ready.html", _mail(Template.READY)),
     State("ready-test", "ready.html", _mail(Template.READY, test_mode=True)),
     State("confirmation", "confirmation.html", _mail(Template.CONFIRMATION)),
+    State("fresh-link", "fresh_link.html", _mail(Template.FRESH_LINK)),
+    State("fresh-link-waiting", "fresh_link.html", _mail(Template.FRESH_LINK, open_until=None, opens=None)),
     State("sign-in", "sign_in.html", _mail(Template.SIGN_IN)),
     State("sign-in-test", "sign_in.html", _mail(Template.SIGN_IN, test_mode=True)),
     State("refund", "refund.html", _mail(Template.REFUND, refund="whole", refunded=2900)),

@@ -179,6 +179,9 @@ async def openings_are_counted(scene: Scene) -> None:
     assert len(scene.replies) <= counted <= len(scene.replies) + scene.lost
 
 
+send_a_fresh_link = asks("POST", "/v1/orders/{order}/resend")
+
+
 async def ask_for_a_link(scene: Scene) -> None:
     """Ask for a link to the library of the scene's buyer."""
     await scene.ask("POST", "/library", (200,), data={"email": buyer_of(scene)}, key=None)
@@ -672,6 +675,54 @@ ACCESS = [
     ),
 ]
 
+LINKS = [
+    Act(
+        "a seller sends a fresh link",
+        ("fulfillment.actions.Fulfillment.change", "mail.work.SendMail.run"),
+        send_a_fresh_link,
+        BUY_STATIC,
+        again=unless_known(send_a_fresh_link),
+        checks=FULFILLED
+        | {"once or, unanswered, twice": "SELECT version BETWEEN 3 AND 4 FROM orders WHERE account_id = $1"},
+        parts=2,
+    ),
+    Act(
+        "a seller sends a fresh link with a key",
+        ("fulfillment.actions.Fulfillment.change",),
+        asks("POST", "/v1/orders/{order}/resend", headers=WITH_KEY),
+        BUY_STATIC,
+        checks=FULFILLED | {"once": one("orders WHERE account_id = $1 AND version = 3")},
+        known=same_answers,
+    ),
+    Act(
+        "a buyer asks for a fresh link",
+        ("fulfillment.actions.Fulfillment.fresh_link", "mail.work.SendMail.run"),
+        asks("POST", "/access/{token}/fresh", key=None),
+        in_turn(BUY_STATIC, scenes.run_out),
+        checks=FULFILLED
+        | {"it was counted once": one("orders WHERE account_id = $1 AND fresh_links = 1 AND version = 3")},
+    ),
+    Act(
+        "access is withdrawn",
+        ("fulfillment.actions.Fulfillment.change",),
+        asks("POST", "/v1/orders/{order}/grants/revoke"),
+        BUY_STATIC,
+        checks={"it is, once": one("orders WHERE account_id = $1 AND version = 3")},
+    ),
+    Act(
+        "an address is put right",
+        ("fulfillment.actions.Fulfillment.change", "mail.work.SendMail.run"),
+        asks("PATCH", "/v1/orders/{order}", json={"buyer_email": "right@example.com"}),
+        BUY_STATIC,
+        checks={
+            "it is, once": one("orders WHERE account_id = $1 AND version = 3 AND buyer_email = 'right@example.com'"),
+            "every mail left for it": """
+                SELECT count(*) = 2 AND bool_and(recipient = 'right@example.com') FROM messages WHERE account_id = $1""",
+        },
+        parts=2,
+    ),
+]
+
 LIBRARY = [
     Act(
         "a link to the library is asked for",
@@ -801,6 +852,7 @@ ACTS = [
     *ENDPOINTS,
     *MAIL,
     *ACCESS,
+    *LINKS,
     *LIBRARY,
     *JOBS,
     *FILES,

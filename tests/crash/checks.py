@@ -47,7 +47,18 @@ INVARIANTS: Checks = {
                 ELSE ARRAY['processing', 'fulfilled'] END))""",
     "a fulfilled order has one grant, and no other has any": """
         SELECT NOT EXISTS (
-            SELECT FROM orders WHERE (SELECT count(*) FROM grants WHERE order_id = orders.id) <> (status = 'fulfilled')::int)""",
+            SELECT FROM orders WHERE (SELECT count(*) FROM grants WHERE order_id = orders.id AND revoked_at IS NULL)
+                <> (status = 'fulfilled' AND NOT EXISTS (
+                    SELECT FROM order_history told
+                    WHERE told.order_id = orders.id AND told.version = orders.version AND action = 'revoke'))::int)""",
+    "every fresh link was mailed, and has its grant": """
+        SELECT NOT EXISTS (
+            SELECT FROM orders, LATERAL (
+                SELECT count(*) AS links, count(*) FILTER (WHERE to_status = 'fulfilled') AS grants FROM order_history
+                WHERE order_id = orders.id AND action IN ('fresh_link', 'resend', 'correct_email')
+            ) made
+            WHERE made.links <> (SELECT count(*) FROM messages WHERE order_id = orders.id AND template = 'fresh_link')
+                OR made.grants + (status = 'fulfilled')::int <> (SELECT count(*) FROM grants WHERE order_id = orders.id))""",
     "an order's content is there, and belongs to no other": """
         SELECT NOT EXISTS (
             SELECT FROM orders CROSS JOIN unnest(orders.deliverables) held (id)

@@ -253,6 +253,16 @@ async def library_session(scene: Scene) -> None:
     scene.names["session"] = signed_in.token
 
 
+async def run_out(scene: Scene) -> None:
+    """Have the time of the order's link be over: `{token}`."""
+    account = scene.account.id
+    await scene.tools.database.write(
+        "UPDATE grants SET expires_at = $2 WHERE account_id = $1", account, scene.tools.clock.now()
+    )
+    sealed = await scene.sql("SELECT access_sealed FROM orders WHERE account_id = $1", account)
+    scene.names["token"] = scene.tools.keyring.open(sealed)
+
+
 async def claimed_by_a_dead_worker(scene: Scene) -> None:
     """Have all jobs that are due claimed by somebody whose lease has run out since workers last looked for such leases."""
     scene.stage.later(POLL_EVERY)

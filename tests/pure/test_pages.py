@@ -183,7 +183,8 @@ def library_pages(text: str) -> Iterator[tuple[str, str]]:
     sign_in = views.LibrarySignInView(test_mode=True, action="/library/sign-in/x")
     yield "library sign-in", pages.library_sign_in(sign_in)
     entries = tuple(
-        views.LibraryEntry(purchase=purchase(text), state=state, url="/library/orders/x", until=AT) for state in STATES
+        views.LibraryEntry(purchase=purchase(text), state=state, url="/library/orders/x", fresh_url="/x", until=AT)
+        for state in STATES
     )
     bought = views.LibraryOrdersView(test_mode=True, email=text, entries=entries, older="/library/orders?cursor=x")
     yield "library orders", pages.library_orders(bought)
@@ -208,8 +209,16 @@ def all_pages(text: str) -> Iterator[tuple[str, str]]:
     yield "handed off", pages.handed_off(views.HandedOffView(test_mode=True, purchase=bought))
     for why in ("expired", "exhausted", "revoked", "refunded"):
         yield f"gone, {why}", pages.gone(views.GoneView(test_mode=True, purchase=bought, reason=why, gone_at=AT))
+    fresh = views.GoneView(test_mode=True, purchase=bought, reason="expired", gone_at=AT, fresh_url="/access/x/fresh")
+    yield "gone, and may come back", pages.gone(fresh)
+    spent = views.GoneView(test_mode=True, purchase=bought, reason="expired", gone_at=AT, asked_out=True)
+    yield "gone, and came back too often", pages.gone(spent)
+    yield "lost", pages.lost(views.LostView(test_mode=True, field=views.ADDRESS))
+    yield "fresh link mailed", pages.fresh_mailed(views.FreshMailedView(test_mode=True))
     yield "pending", pages.pending(views.PendingView(test_mode=True, listing_name=text, buyer_email=text))
     yield "mailed", pages.mailed(views.MailedView(test_mode=True, listing_name=text))
+    theirs = views.MailedView(test_mode=True, listing_name=text, delivered_by=text)
+    yield "delivered by the seller", pages.mailed(theirs)
     for status in (404, 405, 410, 413, 418, 422, 429, 500, 502, 503):
         yield f"error {status}", pages.error(views.ErrorView(test_mode=True, status=status, reference=text))
     yield "error with a text", pages.error(views.ErrorView(test_mode=True, status=422, text=text))

@@ -11,6 +11,7 @@ from litestar.types import ControllerRouterHandler
 from purvey.server import health, migrations
 from purvey.server.access import api as access_api
 from purvey.server.accounts import api as accounts_api
+from purvey.server.accounts.api import for_sellers
 from purvey.server.checkout import api as checkout_api
 from purvey.server.checkout.work import ConfirmFree
 from purvey.server.disputes.actions import Disputes
@@ -19,6 +20,7 @@ from purvey.server.files import api as files_api
 from purvey.server.files.storage import Storage
 from purvey.server.files.work import RemoveFile
 from purvey.server.fulfillment import api as fulfillment_api
+from purvey.server.fulfillment import links_api
 from purvey.server.fulfillment.actions import Fulfillment
 from purvey.server.jobs.model import Kind
 from purvey.server.jobs.wake import Wake
@@ -176,7 +178,8 @@ def _routes(settings: Settings) -> list[ControllerRouterHandler]:
         listings_api.routes,
         checkout_api.routes,
         payments_api.routes,
-        orders_api.routes,
+        # One router, because reading an order and changing it share a path.
+        [for_sellers(*orders_api.handlers, *links_api.handlers)],
         fulfillment_api.routes,
         refunds_api.routes,
         events_api.routes,

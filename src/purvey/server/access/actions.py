@@ -57,12 +57,22 @@ async def look(tools: Tools, token: str) -> Look:
     return Look(order, door, grant, content, links, await _files(tools, order.account_id, content))
 
 
+async def find(tools: Tools, token: str) -> Order | None:
+    """Return the order whose link carries `token` now, or None."""
+    return await orders.by_token(tools, token)
+
+
 async def doors(tools: Tools, found: Sequence[Order]) -> list[tuple[Door, Grant | None]]:
     """Return what the link of each order shows now, and its live grant; the grants are read in one query."""
     grants = await store.live_of(tools.database, [(order.account_id, order.id) for order in found])
     now = tools.clock.now()
     each = [(order, grants.get((order.account_id, order.id))) for order in found]
     return [(rules.look(order, grant, now), grant) for order, grant in each]
+
+
+async def live_grant(tools: Tools, order: Order) -> Grant | None:
+    """Return the order's live grant: one that nobody has ended, though its time or its downloads may be over."""
+    return await store.live(tools.database, order.account_id, order.id)
 
 
 def link(tools: Tools, grant: Grant, deliverable_id: str) -> str:

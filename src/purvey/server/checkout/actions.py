@@ -95,6 +95,8 @@ async def show(tools: Tools, checkout_id: str) -> CheckoutOut:
     if checkout.order_id is None or not rules.shows_access(checkout, now):
         return shown
     order = await orders.read(tools, checkout.account_id, checkout.order_id)
+    if await orders.was_corrected(tools, order):
+        return shown
     return msgspec.structs.replace(shown, access_url=orders.access_url(tools, order))
 
 
@@ -102,7 +104,8 @@ async def come_back(tools: Tools, inbox: Inbox, checkout_id: str) -> ComeBack:
     """Return where a buyer goes who comes back from the payment page.
 
     The provider is asked when its notice has not come yet. The notice and this race for the same idempotent action; whoever comes
-    first makes the order. The way to the content is shown for an hour; later it is in the mail alone.
+    first makes the order. The way to the content is shown for an hour; later, and once the address was put right, it is in the mail
+    alone.
     """
     checkout = await read(tools, checkout_id)
     order_id = checkout.order_id or await _confirm(inbox, checkout)
@@ -111,6 +114,8 @@ async def come_back(tools: Tools, inbox: Inbox, checkout_id: str) -> ComeBack:
     if checkout.order_id and not rules.shows_access(checkout, tools.clock.now()):
         return ComeBack("mailed", checkout)
     order = await orders.read(tools, checkout.account_id, order_id)
+    if checkout.order_id and await orders.was_corrected(tools, order):
+        return ComeBack("mailed", checkout)
     return ComeBack("open", checkout, tools.keyring.open(order.access_sealed))
 
 

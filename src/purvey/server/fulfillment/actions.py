@@ -8,15 +8,17 @@ order is left to do, because mail, webhooks and further work were queued by the 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
+from purvey.server.access import actions as access
 from purvey.server.checkout import actions as checkouts
 from purvey.server.checkout.model import Checkout
-from purvey.server.fulfillment import rules
+from purvey.server.fulfillment import links, rules
 from purvey.server.fulfillment.changing import BATCHES_AT_ONCE, LARGEST_BATCH, Changes
 from purvey.server.fulfillment.model import Change, Changed, Deliver
 from purvey.server.kit.batching import Batcher
 from purvey.server.kit.idempotency import Idempotency
 from purvey.server.kit.tools import Tools
 from purvey.server.orders import actions as orders
+from purvey.server.orders.model import Order
 from purvey.server.payments.model import Accepted, Notice, Payment, Refused, Verdict
 
 Claim = tuple[Payment, Notice | None]
@@ -48,6 +50,17 @@ class Fulfillment:
         Raises what the command refuses with; NotFound for an order that is not the account's.
         """
         return await self._changes.change(command)
+
+    async def fresh_link(self, order: Order, token_hash: bytes | None) -> Changed:
+        """Give a buyer a fresh link to an order, if there is one to be had: see `links.ask`. Otherwise nothing changes."""
+        return await self.change(
+            Change(
+                account_id=order.account_id,
+                order_id=order.id,
+                decide=partial(links.ask, token_hash),
+                beside=partial(access.live_grant, self._tools),
+            )
+        )
 
     async def deliver(self, command: Deliver) -> Changed:
         """Fulfil an order with what the seller brings, once (DF-15, DF-16).

@@ -11,6 +11,7 @@ from purvey.server.kit.tools import Tools
 from purvey.server.library import rules, store
 from purvey.server.library.model import Bought, SignedIn
 from purvey.server.orders import actions as orders
+from purvey.server.orders.model import Order
 
 
 async def ask(tools: Tools, email: str, wake: Callable[[], None]) -> None:
@@ -59,7 +60,12 @@ async def purchases(tools: Tools, email: str, after: Position | None, limit: int
     return Slice(bought, found.has_more, found.cursor)
 
 
+async def purchase(tools: Tools, email: str, order_id: str) -> Order:
+    """Return an order; raise NotFound if it was not bought with this address."""
+    return await orders.of_buyer(tools, email, order_id)
+
+
 async def way_to(tools: Tools, email: str, order_id: str) -> str:
     """Return the path of an order's page; raise NotFound if it was not bought with this address."""
-    order = await orders.of_buyer(tools, email, order_id)
+    order = await purchase(tools, email, order_id)
     return f"/access/{tools.keyring.open(order.access_sealed)}"

@@ -15,6 +15,8 @@ class Template(StrEnum):
     """A generated order was paid: here is the page where the content will be."""
     READY = "ready"
     """The content is there. For a static order it is the only mail, and the receipt."""
+    FRESH_LINK = "fresh_link"
+    """The order's page has a new address, because the buyer or the seller asked for it, or the buyer's own was put right."""
     SIGN_IN = "sign_in"
     """What signs a buyer in to the library: about an address, not about an order."""
     REFUND = "refund"
@@ -33,6 +35,7 @@ FOR_SELLERS = frozenset({Template.REMINDER, Template.DISPUTED})
 LEADS_TO: Mapping[Template, str] = {
     Template.CONFIRMATION: "/access/",
     Template.READY: "/access/",
+    Template.FRESH_LINK: "/access/",
     Template.REFUND: "/access/",
     Template.LATE: "/access/",
     Template.SIGN_IN: "/library/sign-in/",
@@ -82,7 +85,10 @@ class NewMessage(msgspec.Struct, frozen=True):
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
-    """A message that waits to be sent, as `NewMessage` has queued it."""
+    """A message that waits to be sent, as `NewMessage` has queued it.
+
+    What is for an order's buyer leaves to the address, and with the link, that the order has now: either may be another by then.
+    """
 
     account_id: str
     id: str

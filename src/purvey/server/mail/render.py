@@ -22,6 +22,7 @@ LONGEST_NAME = 120
 
 
 TITLES = {
+    Template.FRESH_LINK: "A fresh link to your order",
     Template.LATE: "Your order is late",
     Template.REMINDER: "A buyer is waiting",
     Template.DISPUTED: "A payment is disputed",
@@ -105,7 +106,7 @@ def _title(template: Template, facts: Facts) -> str:
             return "We got your payment" if facts.amount else "We got your order"
         case Template.REFUND:
             return REFUND_TITLES[facts.refund or "part"]
-        case Template.LATE | Template.REMINDER | Template.DISPUTED:
+        case Template.FRESH_LINK | Template.LATE | Template.REMINDER | Template.DISPUTED:
             return TITLES[template]
         case _:
             return "Your order" if facts.content_type == "static" else "Your order is ready"

@@ -7,11 +7,13 @@ import msgspec
 
 from purvey.server.jobs.model import Result as Ended
 from purvey.server.kit.database import Database, Record
-from purvey.server.mail.model import Facts, Letter, Message, Result, Template
+from purvey.server.mail.model import FOR_SELLERS, Facts, Letter, Message, Result, Template
 
 WAITING = """
-SELECT account_id, id, template, order_id, recipient, facts, sealed, good_until
-FROM messages WHERE (account_id, id) IN (SELECT * FROM unnest($1::text[], $2::text[])) AND status = 'waiting'
+SELECT account_id, id, template, order_id, recipient, facts, good_until, link.email,
+    CASE WHEN m.sealed IS NOT NULL THEN coalesce(link.sealed, m.sealed) END AS sealed
+FROM messages m LEFT JOIN LATERAL orders_link(m.account_id, m.order_id) link ON true
+WHERE (account_id, id) IN (SELECT * FROM unnest($1::text[], $2::text[])) AND status = 'waiting'
 """
 
 RECORD = "SELECT messages_record($1::message_result, $2::job_result, $3)"
@@ -33,7 +35,8 @@ async def waiting(database: Database, keys: Sequence[tuple[str, str]]) -> dict[t
 
 async def record(database: Database, message: Message, result: Result, ended: Ended, now: datetime) -> bool:
     """Record the result and end the job, in one transaction; return False, having done nothing, when the lease was lost."""
-    recorded = (message.account_id, message.id, result.status, result.attempts, result.error, result.sent_at)
+    came = (result.status, result.attempts, result.error, result.sent_at)
+    recorded = (message.account_id, message.id, *came, message.recipient)
     rows = await database.write(RECORD, recorded, msgspec.structs.astuple(ended), now, again=True)
     held: bool = rows[0][0]
     return held
@@ -62,8 +65,13 @@ def _message(row: Record) -> Message:
         id=row["id"],
         template=Template(row["template"]),
         order_id=row["order_id"],
-        recipient=row["recipient"],
+        recipient=_recipient(row),
         facts=msgspec.json.decode(row["facts"], type=Facts | None),
         sealed=row["sealed"],
         good_until=row["good_until"],
     )
+
+
+def _recipient(row: Record) -> str:
+    recipient: str = row["recipient"]
+    return recipient if row["template"] in FOR_SELLERS else row["email"] or recipient

@@ -11,7 +11,7 @@ from purvey.server.jobs.recording import insist
 from purvey.server.kit import metrics
 from purvey.server.kit.tools import Tools
 from purvey.server.mail import store
-from purvey.server.mail.model import LEADS_TO, Answer, Message, Never, Result
+from purvey.server.mail.model import FOR_SELLERS, LEADS_TO, Answer, Message, Never, Result
 from purvey.server.mail.render import UnaddressableError, render
 from purvey.server.mail.rules import decide
 from purvey.server.mail.transports import Transport
@@ -57,7 +57,7 @@ class SendMail:
         return await self._transport.send(message.id, mail)
 
     def _link(self, message: Message) -> str | None:
-        if message.sealed is None:
+        if message.sealed is None or message.template in FOR_SELLERS:
             return None
         return f"{self._tools.base_url}{LEADS_TO[message.template]}{self._tools.keyring.open(message.sealed)}"
 

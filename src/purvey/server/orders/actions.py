@@ -10,6 +10,7 @@ from purvey.server.kit.paging import Position, Slice, slice_of
 from purvey.server.kit.tools import Tools
 from purvey.server.orders import store
 from purvey.server.orders.model import HistoryEntry, Order
+from purvey.server.orders.rules import CORRECT
 from purvey.server.orders.store import Filters
 from purvey.server.orders.wire import DeliverableOut, OrderOut, order_out
 
@@ -63,6 +64,11 @@ async def history(tools: Tools, account_id: str, order_id: str) -> list[HistoryE
     if not entries:
         raise unknown("order", order_id)
     return entries
+
+
+async def was_corrected(tools: Tools, order: Order) -> bool:
+    """Return whether the seller has corrected the buyer's address: what was shown to the first one is then shown no more."""
+    return await store.has_step(tools.database, order.account_id, order.id, CORRECT)
 
 
 def access_url(tools: Tools, order: Order) -> str | None:

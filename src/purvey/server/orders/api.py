@@ -6,7 +6,6 @@ from typing import Annotated
 from litestar import get
 from litestar.params import FromPath, FromQuery, QueryParameter
 
-from purvey.server.accounts.api import for_sellers
 from purvey.server.accounts.model import Account
 from purvey.server.errors import FieldError, invalid
 from purvey.server.kit.paging import read_cursor
@@ -60,4 +59,4 @@ async def read_history(order_id: FromPath[str], tools: Given[Tools], account: Gi
     return Page(data=await actions.history(tools, account.id, order_id), has_more=False, cursor=None)
 
 
-routes = [for_sellers(list_orders, read_order, read_history)]
+handlers = (list_orders, read_order, read_history)

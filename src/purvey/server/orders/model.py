@@ -101,7 +101,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 class Step(msgspec.Struct, frozen=True):
     """One row of an order's history: the transition `action` that led to `version`.
 
-    `mark` tells the command that made it from all others. These are the attributes of the SQL type `order_step`, in its order.
+    `mark` tells the command that made it from all others; `detail` is what the action's name does not say. These are the attributes
+    of the SQL type `order_step`, in its order.
     """
 
     account_id: str
@@ -112,10 +113,11 @@ class Step(msgspec.Struct, frozen=True):
     to_status: str
     actor: str
     mark: str | None = None
+    detail: msgspec.Raw | None = None
 
 
 class HistoryEntry(msgspec.Struct, frozen=True):
-    """A step as the API shows it."""
+    """A step as the API shows it. `detail` of a corrected address is the one `before` and the one `after`."""
 
     version: int
     action: str
@@ -123,3 +125,4 @@ class HistoryEntry(msgspec.Struct, frozen=True):
     to_status: str
     actor: str
     changed_at: datetime
+    detail: dict[str, str] | None = None

@@ -9,6 +9,9 @@ import msgspec
 from purvey.server.errors import InvalidTransition
 from purvey.server.orders.model import TABLE, Order, PaymentStatus, Status, Step
 
+CORRECT = "correct_email"
+"""The step by which a seller corrects the buyer's address."""
+
 
 def settle(order: Order, status: Status, now: datetime, *, deliverables: Sequence[str] | None = None) -> Order:
     """Return `order` moved on to `status` at `now`, with its content when it is fulfilled.

@@ -105,9 +105,24 @@ async def of_buyer(database: Database, email: str, order_id: str) -> Order | Non
 async def history(database: Database, account_id: str, order_id: str) -> list[HistoryEntry]:
     """Return every change of the order, oldest first."""
     rows = await database.rows(
-        "SELECT version, action, from_status, to_status, actor, changed_at FROM order_history"
+        "SELECT version, action, from_status, to_status, actor, changed_at, detail FROM order_history"
         " WHERE account_id = $1 AND order_id = $2 ORDER BY version",
         account_id,
         order_id,
     )
-    return [HistoryEntry(**row) for row in rows]
+    return [HistoryEntry(**{**row, "detail": _detail(row)}) for row in rows]
+
+
+def _detail(row: Record) -> dict[str, str] | None:
+    return msgspec.json.decode(row["detail"], type=dict[str, str]) if row["detail"] else None
+
+
+async def has_step(database: Database, account_id: str, order_id: str, action: str) -> bool:
+    """Return whether the order was ever changed by this action."""
+    found: bool = await database.value(
+        "SELECT EXISTS (SELECT FROM order_history WHERE account_id = $1 AND order_id = $2 AND action = $3)",
+        account_id,
+        order_id,
+        action,
+    )
+    return found

@@ -16,9 +16,11 @@ from purvey.server.access.model import Door
 from purvey.server.checkout import actions as checkouts
 from purvey.server.deliverables.model import Deliverable
 from purvey.server.errors import Conflict, NotFound, ProblemError, ValidationError
+from purvey.server.fulfillment.actions import Fulfillment
+from purvey.server.fulfillment.links import may_ask
 from purvey.server.kit import markdown
 from purvey.server.kit.tools import Tools
-from purvey.server.kit.web import Given, limits
+from purvey.server.kit.web import Given, limits, preferred
 from purvey.server.listings import actions as listings
 from purvey.server.orders.model import Order, PaymentStatus
 from purvey.server.payments.inbox import Inbox
@@ -26,9 +28,11 @@ from purvey.server.storefront import forms, pages, posting, views
 from purvey.server.storefront.answers import moved, page
 from purvey.server.storefront.assets import ASSETS
 from purvey.server.storefront.buying import bought, purchase_of
+from purvey.server.storefront.posting import from_our_pages
 from purvey.server.storefront.product import product_view
 from purvey.server.storefront.shop import Browser, Shop
 
+JSON, HTML = "application/json", "text/html"
 REASONS: Mapping[Door, views.GoneReason] = {Door.EXPIRED: "expired", Door.EXHAUSTED: "exhausted"}
 
 
@@ -112,13 +116,21 @@ async def come_back(
                 pages.pending(views.PendingView(test_mode=shop.test_mode, listing_name=name, buyer_email=email))
             )
         case "mailed":
-            return page(pages.mailed(views.MailedView(test_mode=shop.test_mode, listing_name=name)))
+            seller = bought(back.checkout.seller).name if back.checkout.content_type == "webhook" else None
+            return page(
+                pages.mailed(views.MailedView(test_mode=shop.test_mode, listing_name=name, delivered_by=seller))
+            )
 
 
 @get("/access/{token:str}", include_in_schema=False)
-async def look(token: FromPath[str], tools: Given[Tools], shop: Given[Shop]) -> Response[str]:
+async def look(request: Browser, token: FromPath[str], tools: Given[Tools], shop: Given[Shop]) -> Response[str]:
     """Show what was bought, or why it is not there. Looking uses nothing up."""
-    seen = await access.look(tools, token)
+    try:
+        seen = await access.look(tools, token)
+    except NotFound:
+        if preferred(request, JSON, HTML) != HTML:
+            raise
+        return page(pages.lost(views.LostView(test_mode=shop.test_mode, field=views.ADDRESS)), 404)
     match seen.door:
         case Door.WAITING:
             return page(pages.waiting(_waiting(seen.order, shop)))
@@ -129,7 +141,18 @@ async def look(token: FromPath[str], tools: Given[Tools], shop: Given[Shop]) -> 
         case Door.OPEN if seen.grant is not None:
             return page(pages.ready(await _ready(seen, shop)))
         case _:
-            return page(pages.gone(_gone(seen, shop)), 410)
+            return page(pages.gone(_gone(seen, shop, token)), 410)
+
+
+@post("/access/{token:str}/fresh", status_code=200, include_in_schema=False, guards=[limits.by_address, from_our_pages])
+async def fresh_link(
+    token: FromPath[str], tools: Given[Tools], fulfillment: Given[Fulfillment], shop: Given[Shop]
+) -> Response[str]:
+    """Mail a fresh link to whoever bought the order, if there is one to be had. The answer is the same for every link."""
+    order = await access.find(tools, token)
+    if order is not None:
+        await fulfillment.fresh_link(order, order.access_hash)
+    return page(pages.fresh_mailed(views.FreshMailedView(test_mode=shop.test_mode)))
 
 
 def _waiting(order: Order, shop: Shop) -> views.WaitingView:
@@ -163,10 +186,17 @@ async def _item(deliverable: Deliverable, link: str, seen: access.Look) -> views
     return views.TextItem(text=deliverable.value or "")
 
 
-def _gone(seen: access.Look, shop: Shop) -> views.GoneView:
-    reason = _money_back(seen.order) or REASONS.get(seen.door, "revoked")
-    gone_at = seen.grant.expires_at if seen.grant and reason == "expired" else seen.order.refunded_at
-    return views.GoneView(test_mode=shop.test_mode, purchase=purchase_of(seen.order), reason=reason, gone_at=gone_at)
+def _gone(seen: access.Look, shop: Shop, token: str) -> views.GoneView:
+    order = seen.order
+    reason = _money_back(order) or REASONS.get(seen.door, "revoked")
+    return views.GoneView(
+        test_mode=shop.test_mode,
+        purchase=purchase_of(order),
+        reason=reason,
+        gone_at=seen.grant.expires_at if seen.grant and reason == "expired" else order.refunded_at,
+        fresh_url=f"/access/{token}/fresh" if may_ask(order, seen.door) else None,
+        asked_out=seen.door in REASONS and not may_ask(order, seen.door),
+    )
 
 
 def _money_back(order: Order) -> views.GoneReason | None:
@@ -175,4 +205,4 @@ def _money_back(order: Order) -> views.GoneReason | None:
     return "disputed" if order.dispute_status == "lost" else None
 
 
-routes = [home, asset, product, order, come_back, look]
+routes = [home, asset, product, order, come_back, look, fresh_link]

@@ -6,15 +6,17 @@ browser says about where the form was is checked.
 
 from typing import Any
 
+import msgspec
 from litestar import Response, get, post
 from litestar.params import FromPath
 from litestar.response import Redirect
 
 from purvey.server.access.model import Door
 from purvey.server.errors import ValidationError
+from purvey.server.fulfillment.actions import Fulfillment
+from purvey.server.fulfillment.links import may_ask
 from purvey.server.jobs.wake import Wake
 from purvey.server.kit.paging import read_cursor
-from purvey.server.kit.text import LONGEST_EMAIL
 from purvey.server.kit.tools import Tools
 from purvey.server.kit.web import Cursor, Given, limits
 from purvey.server.library import actions as library
@@ -119,14 +121,29 @@ async def order(request: Browser, order_id: FromPath[str], tools: Given[Tools]) 
     return moved(HOME if email is None else await library.way_to(tools, email, order_id))
 
 
+@post(
+    "/library/orders/{order_id:str}/fresh",
+    status_code=303,
+    include_in_schema=False,
+    guards=[limits.by_address, from_our_pages],
+)
+async def open_again(
+    request: Browser, order_id: FromPath[str], tools: Given[Tools], fulfillment: Given[Fulfillment]
+) -> Redirect:
+    """Open what has run out once more, as often as a buyer may, and lead to it; nothing is mailed: the buyer is here."""
+    email = await library.signed_in(tools, request.cookies.get(COOKIE))
+    if email is None:
+        return moved(HOME)
+    await fulfillment.fresh_link(await library.purchase(tools, email, order_id), None)
+    return moved(await library.way_to(tools, email, order_id))
+
+
 def _stale(shop: Shop) -> Response[str]:
     return page(pages.library(_ask_view(shop, stale=True)), 410)
 
 
 def _ask_view(shop: Shop, typed: str = "", error: str | None = None, *, stale: bool = False) -> views.LibraryView:
-    field = views.Field(
-        name="email", type="email", label="Your e-mail address", max_length=LONGEST_EMAIL, value=typed, error=error
-    )
+    field = msgspec.structs.replace(views.ADDRESS, value=typed, error=error)
     return views.LibraryView(test_mode=shop.test_mode, field=field, stale=stale)
 
 
@@ -137,6 +154,7 @@ def _entry(bought: Bought) -> views.LibraryEntry:
         purchase=purchase_of(order),
         state="refunded" if refunded else STATES[bought.door],
         url=f"{ORDERS}/{order.id}",
+        fresh_url=f"{ORDERS}/{order.id}/fresh" if may_ask(order, bought.door) else None,
         until=bought.grant.expires_at if bought.grant else None,
     )
 
@@ -155,4 +173,4 @@ def _with_cookie(answer: Redirect, tools: Tools, value: str, max_age: int) -> Re
     return answer
 
 
-routes = [ask_page, ask, sign_in_page, sign_in, sign_out, orders, order]
+routes = [ask_page, ask, sign_in_page, sign_in, sign_out, orders, order, open_again]

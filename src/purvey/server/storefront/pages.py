@@ -107,6 +107,16 @@ def gone(view: views.GoneView) -> str:
     return _render("gone.html", view, title=title, text=text)
 
 
+def lost(view: views.LostView) -> str:
+    """Return the page behind a link that is not known; its status is 404."""
+    return _render("lost.html", view)
+
+
+def fresh_mailed(view: views.FreshMailedView) -> str:
+    """Return the page that sends the buyer to the mail for a fresh link, whoever asked."""
+    return _render("fresh_mailed.html", view)
+
+
 def pending(view: views.PendingView) -> str:
     """Return the page between the payment and its confirmation."""
     return _render("pending.html", view)

@@ -6,6 +6,8 @@ from typing import ClassVar, Literal
 import msgspec
 from markupsafe import Markup
 
+from purvey.server.kit.text import LONGEST_EMAIL
+
 FieldType = Literal["text", "select", "date", "checkbox", "email", "number"]
 Availability = Literal["for_sale", "sold_out", "not_for_sale"]
 """`not_for_sale` is a draft or an archived listing; `sold_out` has no stock left."""
@@ -220,11 +222,26 @@ class HandedOffView(Page, frozen=True, kw_only=True):
 
 
 class GoneView(Page, frozen=True, kw_only=True):
-    """There is nothing to open any more, since `gone_at`."""
+    """There is nothing to open any more, since `gone_at`.
+
+    A fresh link can be had from the form that is posted to `fresh_url`; `asked_out` when the buyer has had as many as there are.
+    """
 
     purchase: Purchase
     reason: GoneReason
     gone_at: datetime | None = None
+    fresh_url: str | None = None
+    asked_out: bool = False
+
+
+class LostView(Page, frozen=True, kw_only=True):
+    """A link to an order that is not known, perhaps because a newer one took its place. `field` is for the buyer's address."""
+
+    field: Field
+
+
+class FreshMailedView(Page, frozen=True, kw_only=True):
+    """A fresh link was asked for; whether one was mailed is not said."""
 
 
 class PendingView(Page, frozen=True, kw_only=True):
@@ -237,9 +254,10 @@ class PendingView(Page, frozen=True, kw_only=True):
 
 
 class MailedView(Page, frozen=True, kw_only=True):
-    """Back from the payment page long after the payment: the way to the content is in the mail alone."""
+    """Back from the payment page long after the payment: the way to the content is in the mail alone, or comes from the seller."""
 
     listing_name: str
+    delivered_by: str | None = None
 
 
 class ErrorView(Page, frozen=True, kw_only=True):
@@ -282,6 +300,10 @@ class HomeView(Page, frozen=True, kw_only=True):
     links: tuple[Link, ...]
 
 
+ADDRESS = Field(name="email", type="email", label="Your e-mail address", max_length=LONGEST_EMAIL)
+"""What the library asks for."""
+
+
 class LibraryView(Page, frozen=True, kw_only=True):
     """Where a buyer asks for the link that signs in; `field` is for the address. `stale`: the link just opened signs in no more."""
 
@@ -306,11 +328,15 @@ PurchaseState = Literal["ready", "waiting", "handed_off", "expired", "exhausted"
 
 
 class LibraryEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """A purchase. `url` opens its page; `until` is the instant at which an open one closes, or an expired one did."""
+    """A purchase. `url` opens its page; `until` is the instant at which an open one closes, or an expired one did.
+
+    One that has run out is opened again by the form that is posted to `fresh_url`.
+    """
 
     purchase: Purchase
     state: PurchaseState
     url: str
+    fresh_url: str | None = None
     until: datetime | None = None
 
 
