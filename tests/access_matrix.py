@@ -41,6 +41,7 @@ class Seller:
     body: Any = None
     status: int = 200
     file: bytes | None = None
+    is_json: bool = True
 
     def values(self, goods: Mapping[str, str]) -> dict[str, str]:
         """Return what stands in the place of the path's parameters."""
@@ -101,6 +102,9 @@ SELLERS: Mapping[str, Seller] = MappingProxyType(
         "GET /v1/orders/{order_id}/refunds": Seller(ORDER),
         "GET /v1/events": Seller(
             asks={"listing_id": "published", "order_id": "order", "after": "event", "cursor": "event"}
+        ),
+        "GET /v1/events/stream": Seller(
+            asks={"listing_id": "published", "order_id": "order", "after": "event"}, is_json=False
         ),
         "GET /v1/events/{event_id}": Seller({"event_id": "event"}),
         "POST /v1/webhooks": Seller(body={"url": "https://seller.example/hooks"}, status=201),

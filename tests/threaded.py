@@ -26,7 +26,7 @@ UNLIMITED: dict[str, Any] = {"rate_limits": "off"} if "rate_limits" in Settings.
 
 @dataclass(frozen=True)
 class ThreadedShop:
-    """A shop with its built-in mailbox and without a worker: nothing that is queued gets done, nothing is sent.
+    """A shop with its built-in mailbox and without a worker: nothing that is queued gets done, nothing is sent, nobody waits.
 
     Its log is kept in `logged`, and not printed.
     """
@@ -60,6 +60,7 @@ def threaded_shop() -> Iterator[ThreadedShop]:
             database = await Database.open(url)
             try:
                 async with running_shop(database, FakeClock(), **UNLIMITED) as (shop, app):
+                    app.watch.stop()
                     opened.set_result(ThreadedShop(shop, app, asyncio.get_running_loop(), logged))
                     await asyncio.wrap_future(over)
             finally:

@@ -1,6 +1,7 @@
 """The log under load: no reader with a cursor ever misses an event."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -10,6 +11,7 @@ from makers import make_account, make_tools
 from purvey.server.errors import NotFound, ValidationError
 from purvey.server.events import actions
 from purvey.server.events.model import EventType, Filters, NewEvent
+from purvey.server.events.store import FRESH, fresh, page_query
 from purvey.server.kit.database import Database
 from purvey.server.kit.tools import Tools
 
@@ -164,3 +166,67 @@ async def test_what_is_stored_is_the_event_object(tools: Tools) -> None:
         "created_at": "2026-04-17T10:23:00.000000Z",
         "data": {"object": "order", "id": "ord_1"},
     }
+
+
+async def make_log(tools: Tools, account_id: str, events: int) -> None:
+    """Append so many events, of which only the first is of the listing `lst_rare`, of the order `ord_1`, and refunded."""
+    await tools.database.write(
+        """
+        INSERT INTO events (account_id, sequence, id, type, listing_id, order_id, created_at, body)
+        SELECT $1, n, 'evt_' || n, CASE WHEN n = 1 THEN 'order.refunded' ELSE 'order.paid' END,
+               CASE WHEN n = 1 THEN 'lst_rare' ELSE 'lst_1' END, 'ord_' || n, $3, '{}' FROM generate_series(1, $2::int) n
+        """,
+        account_id,
+        events,
+        tools.clock.now(),
+    )
+    await tools.database.write("INSERT INTO event_streams VALUES ($1, $2)", account_id, events)
+    await tools.database.write("ANALYZE events")
+
+
+async def blocks(tools: Tools, sql: str, args: Sequence[object]) -> int:
+    """Return how many blocks a statement looks at, in the plan that is made for any arguments."""
+    async with tools.database.transaction() as connection:
+        await connection.execute("SET LOCAL plan_cache_mode = force_generic_plan")
+        plan = await connection.fetchval(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {sql}", *args)
+    [told] = msgspec.json.decode(plan)
+    return int(told["Plan"]["Shared Hit Blocks"] + told["Plan"]["Shared Read Blocks"])
+
+
+RARE = (
+    Filters(),
+    Filters(type=EventType.ORDER_REFUNDED),
+    Filters(type=EventType.ORDER_PAID),
+    Filters(listing_id="lst_rare"),
+    Filters(listing_id="lst_none"),
+    Filters(order_id="ord_1"),
+    Filters(EventType.ORDER_PAID, "lst_rare"),
+    Filters(EventType.ORDER_REFUNDED, "lst_1"),
+    Filters(EventType.ORDER_PAID, "lst_rare", "ord_1"),
+)
+
+
+@pytest.mark.parametrize("newest_first", [False, True])
+async def test_a_page_costs_the_same_however_long_the_log_is(tools: Tools, newest_first: bool) -> None:
+    account_id = await make_account(tools)
+    costs = []
+    for events in (2_000, 40_000):
+        await tools.database.write("TRUNCATE events, event_streams")
+        await make_log(tools, account_id, events)
+        asked = [
+            page_query(account_id, filters, start=start, newest_first=newest_first, limit=10)
+            for filters in RARE
+            for start in (None, events // 2)
+        ]
+        costs.append([await blocks(tools, *one) for one in asked])
+    short, long = costs
+    assert max(long) < 40, long
+    assert [after - before for before, after in zip(short, long, strict=True) if after - before > 8] == []
+
+
+async def test_a_look_for_what_is_new_costs_the_same_however_long_the_log_is(tools: Tools) -> None:
+    account_id = await make_account(tools)
+    await make_log(tools, account_id, 20_000)
+    seen = {account_id: 19_999, "acc_quiet": 0}
+    assert await blocks(tools, FRESH, [list(seen), list(seen.values()), 100]) < 20
+    assert [event["id"] for event in await fresh(tools.database, seen, 100)] == ["evt_20000"]

@@ -51,7 +51,7 @@ KINDS = [
     "PUT /v1/listings/{listing_id}",
 ]
 """A route of each kind: pages, forms, lists, JSON, notices."""
-LISTS = [name for name, entry in SELLERS.items() if entry.asks]
+LISTS = [name for name, entry in SELLERS.items() if entry.asks and entry.is_json]
 
 
 @dataclass(frozen=True)

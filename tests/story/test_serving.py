@@ -349,6 +349,18 @@ async def test_a_request_in_flight_is_finished_before_the_end(data: Path) -> Non
     assert processes_about(data) == []
 
 
+async def test_requests_that_wait_for_events_do_not_hold_up_the_end(data: Path) -> None:
+    async with serving(data) as server:
+        key = (await server.account())["api_key"]
+        headers = {"Authorization": f"Bearer {key}"}
+        waiting = asyncio.create_task(server.ask("GET", "/v1/events?wait=30", key=key))
+        async with server.session.get(f"{server.url}/v1/events/stream", headers=headers) as stream:
+            assert await stream.content.readline() == b"retry: 1000\n"
+            assert await server.end() == 0
+            assert await stream.content.read() == b"\n"
+        assert (await waiting).json["data"] == []
+
+
 async def test_a_worker_beside_an_api_process_does_what_was_queued(data: Path) -> None:
     async with serving(data, "--role", "api") as server, Browser() as browser:
         listing = await server.list_kit((await server.account())["api_key"])

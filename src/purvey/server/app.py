@@ -16,6 +16,7 @@ from purvey.server.checkout import api as checkout_api
 from purvey.server.checkout.work import ConfirmFree
 from purvey.server.disputes.actions import Disputes
 from purvey.server.events import api as events_api
+from purvey.server.events.watch import Watch
 from purvey.server.files import api as files_api
 from purvey.server.files.storage import Storage
 from purvey.server.files.work import RemoveFile
@@ -84,6 +85,7 @@ class App:
     storage: Storage
     health: health.Health
     wake: Wake
+    watch: Watch
     outbound: SafeHttp
     worker: Worker
     web: Litestar
@@ -92,6 +94,7 @@ class App:
 
     async def close(self) -> None:
         """Let go of what the parts hold; the worker must have been stopped."""
+        await self.watch.close()
         await self.wake.close()
         await self.outbound.close()
 
@@ -100,6 +103,7 @@ def build(settings: Settings, database: Database, clock: Clock, keyring: Keyring
     """Put the rooms together. Nothing is started and nothing is sent yet."""
     tools = Tools(database, clock, ids or Ids(), keyring, settings.url, private_urls=settings.allow_private_urls)
     wake = Wake(database, clock)
+    watch = Watch(database, clock, wake)
     records = Idempotency(tools)
     fulfillment = Fulfillment(tools, records, wake.poke)
     sandbox = Sandbox(tools, wake.poke)
@@ -121,6 +125,7 @@ def build(settings: Settings, database: Database, clock: Clock, keyring: Keyring
         ids=tools.ids,
         given={
             "tools": tools,
+            "watch": watch,
             "inbox": inbox,
             "sandbox": sandbox,
             "storage": storage,
@@ -137,7 +142,7 @@ def build(settings: Settings, database: Database, clock: Clock, keyring: Keyring
         error_page=partial(error_page, test_mode=shop.test_mode),
     )
     watched = _watched(tools.ids, readiness, measures)
-    return App(tools, fulfillment, inbox, storage, readiness, wake, outbound, worker, web, watched, measures)
+    return App(tools, fulfillment, inbox, storage, readiness, wake, watch, outbound, worker, web, watched, measures)
 
 
 def _handlers(refunds: Refunds, disputes: Disputes) -> Mapping[NoticeType, Handler]:

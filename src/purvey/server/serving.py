@@ -105,6 +105,7 @@ async def _serve_until(
     log.info("serving", url=app.tools.base_url, role=role)
     await asyncio.wait({serving, asyncio.create_task(stop.wait())}, return_when=asyncio.FIRST_COMPLETED)
     app.health.stop()
+    app.watch.stop()
     log.info("stopping")
     stop.set()
     await serving

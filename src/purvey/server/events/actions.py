@@ -1,8 +1,11 @@
 """Reading the log."""
 
+from collections.abc import Sequence
+
 from purvey.server.errors import FieldError, NotFound, invalid, unknown
 from purvey.server.events import store
 from purvey.server.events.model import Filters, Page
+from purvey.server.kit.database import Record
 from purvey.server.kit.tools import Tools
 
 
@@ -20,16 +23,11 @@ async def read_page(
 
     Raises ValidationError when both are given, NotFound when the id is not one of this account's events.
     """
-    start = await _start(tools, account_id, after or None, cursor or None)
+    start = await position(tools, account_id, after=after, cursor=cursor)
     found = await store.read(
         tools.database, account_id, filters, start=start, newest_first=newest_first, limit=limit + 1
     )
-    rows = found[:limit]
-    return Page(
-        bodies=tuple(row["body"] for row in rows),
-        has_more=len(found) > limit,
-        cursor=rows[-1]["id"] if rows else None,
-    )
+    return page_of(found, limit)
 
 
 async def read_one(tools: Tools, account_id: str, event_id: str) -> str:
@@ -40,13 +38,24 @@ async def read_one(tools: Tools, account_id: str, event_id: str) -> str:
     return body
 
 
-async def _start(tools: Tools, account_id: str, after: str | None, cursor: str | None) -> int | None:
+async def position(tools: Tools, account_id: str, *, after: str | None, cursor: str | None) -> int | None:
+    """Return the sequence of the event that `after` or `cursor` names, None when neither does; empty means absent."""
     if after and cursor:
         raise invalid([FieldError(loc=["cursor"], msg="give either `after` or `cursor`, not both", type="conflict")])
-    position = after or cursor
-    if position is None:
+    event_id = after or cursor
+    if not event_id:
         return None
-    sequence = await store.sequence_of(tools.database, account_id, position)
+    sequence = await store.sequence_of(tools.database, account_id, event_id)
     if sequence is None:
-        raise NotFound(f"No event with the id {position!r}.", param="after" if after else "cursor")
+        raise NotFound(f"No event with the id {event_id!r}.", param="after" if after else "cursor")
     return sequence
+
+
+def page_of(found: Sequence[Record], limit: int) -> Page:
+    """Return the page of up to `limit` events; whatever was found beyond them says that there are more."""
+    rows = found[:limit]
+    return Page(
+        bodies=tuple(row["body"] for row in rows),
+        has_more=len(found) > limit,
+        cursor=rows[-1]["id"] if rows else None,
+    )

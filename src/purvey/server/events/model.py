@@ -13,6 +13,11 @@ class EventType(StrEnum):
     ORDER_REFUNDED = "order.refunded"
     ORDER_DISPUTED = "order.disputed"
 
+    @property
+    def is_rare(self) -> bool:
+        """Whether few orders ever come to this."""
+        return self in {EventType.ORDER_REFUNDED, EventType.ORDER_DISPUTED}
+
 
 class NewEvent(msgspec.Struct, frozen=True):
     """An event to append: the attributes of the SQL type `event_new`, in its order. `data` is JSON text."""
@@ -31,6 +36,16 @@ class Filters(msgspec.Struct, frozen=True):
     type: EventType | None = None
     listing_id: str | None = None
     order_id: str | None = None
+
+    def given(self) -> list[tuple[str, str]]:
+        """Return the column and the value of each filter that was given."""
+        columns = {"type": self.type, "listing_id": self.listing_id, "order_id": self.order_id}
+        return [(column, str(value)) for column, value in columns.items() if value is not None]
+
+    def fit(self, type_: str, listing_id: str | None, order_id: str | None) -> bool:
+        """Return whether an event with these facts is among those asked for."""
+        facts = {"type": type_, "listing_id": listing_id, "order_id": order_id}
+        return all(facts[column] == value for column, value in self.given())
 
 
 class Page(msgspec.Struct, frozen=True):

@@ -1,7 +1,19 @@
 """All SQL of the event log."""
 
+from collections.abc import Mapping, Sequence
+
 from purvey.server.events.model import Filters
 from purvey.server.kit.database import Database, Record
+
+LARGEST = 2**63 - 1
+"""A sequence that no event has."""
+
+FRESH = """
+SELECT event.* FROM unnest($1::text[], $2::bigint[]) AS watched (account_id, seen) CROSS JOIN LATERAL (
+    SELECT account_id, sequence, id, type, listing_id, order_id, body FROM events
+    WHERE events.account_id = watched.account_id AND sequence > watched.seen ORDER BY sequence LIMIT $3
+) event
+"""
 
 
 async def sequence_of(database: Database, account_id: str, event_id: str) -> int | None:
@@ -10,6 +22,19 @@ async def sequence_of(database: Database, account_id: str, event_id: str) -> int
         "SELECT sequence FROM events WHERE account_id = $1 AND id = $2", account_id, event_id
     )
     return found
+
+
+async def last_sequence(database: Database, account_id: str) -> int:
+    """Return the sequence of the account's newest event, 0 before the first."""
+    found: int | None = await database.value(
+        "SELECT last_sequence FROM event_streams WHERE account_id = $1", account_id
+    )
+    return found or 0
+
+
+async def fresh(database: Database, seen: Mapping[str, int], most: int) -> list[Record]:
+    """Return of each account the events beyond the sequence that was seen, the first `most` of them, in order."""
+    return await database.rows(FRESH, list(seen), list(seen.values()), most)
 
 
 async def body_of(database: Database, account_id: str, event_id: str) -> str | None:
@@ -23,18 +48,42 @@ async def body_of(database: Database, account_id: str, event_id: str) -> str | N
 async def read(
     database: Database, account_id: str, filters: Filters, *, start: int | None, newest_first: bool, limit: int
 ) -> list[Record]:
-    """Return up to `limit` events beyond the sequence `start` in the direction asked for, as (id, body)."""
-    args: list[object] = [account_id, limit]
-    conditions = ["account_id = $1"]
-    for column in ("type", "listing_id", "order_id"):
-        value = getattr(filters, column)
-        if value is not None:
-            args.append(str(value))
-            conditions.append(f"{column} = ${len(args)}")
-    if start is not None:
-        args.append(start)
-        conditions.append(f"sequence {'<' if newest_first else '>'} ${len(args)}")
-    direction = "DESC" if newest_first else "ASC"
-    return await database.rows(
-        f"SELECT id, body FROM events WHERE {' AND '.join(conditions)} ORDER BY sequence {direction} LIMIT $2", *args
-    )
+    """Return up to `limit` events beyond the sequence `start` in the direction asked for, as (sequence, id, type, body)."""
+    sql, args = page_query(account_id, filters, start=start, newest_first=newest_first, limit=limit)
+    return await database.rows(sql, *args)
+
+
+def page_query(
+    account_id: str, filters: Filters, *, start: int | None, newest_first: bool, limit: int
+) -> tuple[str, Sequence[object]]:
+    """Return the statement that reads a page.
+
+    It compares and orders by the whole key of the index that serves the narrowest filter, so that no other index has the order that
+    is asked for: whatever the planner thinks of how rare something is, a page is a walk along that index, as long as the page.
+    """
+    narrowest = _narrowest(filters)
+    given = filters.given()
+    low, high = (0, start or LARGEST) if newest_first else (start or 0, LARGEST)
+    places = {column: f"${place}" for place, (column, _) in enumerate(given, 5)}
+    key = ["account_id", *([narrowest] if narrowest else []), "sequence"]
+    prefix = f"$1, {places.pop(narrowest)}" if narrowest else "$1"
+    others = "".join(f" AND {column} = {place}" for column, place in places.items())
+    order = ", ".join(f"{column} {'DESC' if newest_first else 'ASC'}" for column in key)
+    names = ", ".join(key)
+    # Beyond the low end, and short of the high one: no event has sequence 0, or the largest.
+    sql = f"""
+        SELECT sequence, id, type, body FROM events
+        WHERE ({names}) > ({prefix}, $2) AND ({names}) < ({prefix}, $3){others} ORDER BY {order} LIMIT $4
+    """
+    return sql, [account_id, low, high, limit, *(value for _, value in given)]
+
+
+def _narrowest(filters: Filters) -> str | None:
+    """Return the column whose filter leaves the fewest events: an order has up to four, and few orders are refunded or disputed."""
+    if filters.order_id is not None:
+        return "order_id"
+    if filters.type is not None and filters.type.is_rare:
+        return "type"
+    if filters.listing_id is not None:
+        return "listing_id"
+    return "type" if filters.type is not None else None
