@@ -42,6 +42,17 @@ curl -X POST https://api.listbee.so/v1/listings \\
  ]
  }'
 """
+UPLOAD = """\
+curl -X POST https://api.listbee.so/v1/files \\
+ -H "Authorization: Bearer lb_..." \\
+ -F "file=@generated-report.pdf"
+"""
+DELIVER_FILE = """\
+curl -X POST https://api.listbee.so/v1/orders/ord_.../deliver \\
+ -H "Authorization: Bearer lb_..." \\
+ -H "Content-Type: application/json" \\
+ -d '{"type": "file", "token": "file_..."}'
+"""
 DELIVER_URL = """\
 curl -X POST https://api.listbee.so/v1/orders/ord_.../deliver \\
  -H "Authorization: Bearer lb_..." \\
@@ -178,6 +189,32 @@ async def test_the_documented_curl_commands_list_and_deliver_df_1_df_2_df_10_to_
     assert link
     opened = await server.ask("GET", urljoin(shown.url, link[1]).removeprefix(server.url))
     assert (opened.status, opened.headers["Location"]) == (302, "https://generated-content.example.com/report")
+
+
+@with_curl
+async def test_a_file_made_for_one_order_is_sold_with_the_documented_curl_commands(server: Serve, folder: Path) -> None:
+    """The listing, the upload and the delivery as documented; the buyer downloads what was made for this order (DF-14, DF-17)."""
+    key = (await server.account())["api_key"]
+    listing = await curl(CREATE, server.url, key)
+    published = await server.ask("POST", f"/v1/listings/{listing['id']}/publish", key=key)
+    report = b"%PDF-1.4\n% made for one order\n%%EOF\n"
+    (folder / "generated-report.pdf").write_bytes(report)
+    async with Browser() as browser:
+        page = await buy(browser, published.json["url"], **{"data.birth_date": "1990-05-15"})
+        token = (await curl(f"cd {folder} && {UPLOAD}", server.url, key))["id"]
+        order = await curl(DELIVER_FILE.replace("file_...", token), server.url, key, await newest_order(server, key))
+        assert order["status"] == "fulfilled"
+        shown = await until_shown(browser, page.url, "generated-report.pdf")
+    assert await download(server, shown) == report
+
+
+async def download(server: Serve, page: Page) -> bytes:
+    """Follow the one download link of an access page, and return what came."""
+    link = re.search(r'href="([^"]*/download/[^"]+)"', page.html)
+    assert link
+    async with server.session.get(urljoin(page.url, link[1])) as answer:
+        assert answer.status == 200
+        return await answer.read()
 
 
 def documented_body() -> dict[str, Any]:
