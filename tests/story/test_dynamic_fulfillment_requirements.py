@@ -49,7 +49,8 @@ async def order_paid(market: Market) -> Any:
 async def link_on(market: Market, access: str) -> str:
     """Return the one download link on an access page."""
     page = await market.shop.get(access, key=None)
-    [link] = set(re.findall(r'href="(/download/[^"]+)"', page.text))
+    found: set[str] = set(re.findall(r'href="(/download/[^"]+)"', page.text))
+    [link] = found
     return link
 
 
