@@ -12,7 +12,7 @@ import msgspec
 from markupsafe import Markup
 
 from purvey.server.kit import markdown
-from purvey.server.mail.model import LEADS_TO, Facts, Message, Template
+from purvey.server.mail.model import LEADS_TO, EndpointFacts, Facts, Message, Template
 from purvey.server.mail.render import read_sender, render
 from purvey.server.storefront import pages, views
 
@@ -376,8 +376,21 @@ FACTS = Facts(
 )
 
 
+ENDPOINT_FACTS = EndpointFacts(
+    endpoint_id="whk_7kQ2xY9mN3pR5tW1vB8aZc",
+    name="The book keeping",
+    url="https://books.example/hooks/purvey?shop=" + "1" * 60,
+    stage="failing",
+    since=AT,
+    error="The deadline of 30 s passed while waiting for the answer.",
+    kind="account",
+    listing_id=None,
+)
+
+
 def _mail(template: Template, *, test_mode: bool = False, **facts: Any) -> Callable[[], str]:
-    told = None if template is Template.SIGN_IN else msgspec.structs.replace(FACTS, **facts)
+    about = ENDPOINT_FACTS if template is Template.ENDPOINT else FACTS
+    told = None if template is Template.SIGN_IN else msgspec.structs.replace(about, **facts)
     message = Message(
         account_id="acc_1", id="msg_1", template=template, order_id=ORDER, recipient=EMAIL, facts=told, sealed=b""
     )
@@ -406,6 +419,8 @@ MAILS = (
     State("late", "late.html", _mail(Template.LATE, due_at=AT)),
     State("reminder", "reminder.html", _mail(Template.REMINDER, due_at=AT, paid_at=AT, buyer_email=EMAIL)),
     State("disputed", "disputed.html", _mail(Template.DISPUTED, due_at=AT, reason="fraudulent", buyer_email=EMAIL)),
+    State("endpoint", "endpoint.html", _mail(Template.ENDPOINT)),
+    State("endpoint-disabled", "endpoint.html", _mail(Template.ENDPOINT, stage="disabled", name=ARABIC, error=None)),
     State("ready-long", "ready.html", _mail(Template.READY, listing_name=LONG_NAME, seller_name=LONG_SELLER)),
     State(
         "ready-arabic", "ready.html", _mail(Template.READY, listing_name=ARABIC, seller_name=ARABIC_SELLER, amount=0)

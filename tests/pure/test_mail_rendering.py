@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from purvey.server.kit import money
-from purvey.server.mail.model import FOR_SELLERS, Accepted, Away, Facts, Message, Never, NotNow, Template
+from purvey.server.mail.model import FOR_SELLERS, Accepted, Away, EndpointFacts, Facts, Message, Never, NotNow, Template
 from purvey.server.mail.render import UnaddressableError, read_sender, render
 from purvey.server.mail.rules import LONGEST_ERROR, RETRY_AFTER, decide, one_line
 from purvey.server.mail.transports import Server, read_url
@@ -45,7 +45,7 @@ MESSAGE = Message(
     sealed=b"",
 )
 
-ABOUT_ORDERS = [template for template in Template if template is not Template.SIGN_IN]
+ABOUT_ORDERS = [template for template in Template if template not in {Template.SIGN_IN, Template.ENDPOINT}]
 
 
 def message(template: Template = Template.READY, recipient: str = "buyer@example.com", **facts: Any) -> Message:
@@ -194,6 +194,8 @@ def test_the_promise_of_the_grant_is_told_where_it_is_known() -> None:
 @given(st.text(max_size=300), st.text(max_size=300))
 def test_no_name_can_add_a_header_or_break_one(listing_name: str, seller_name: str) -> None:
     for template in Template:
+        if template is Template.ENDPOINT:
+            continue
         mail = made(message(template, listing_name=listing_name, seller_name=seller_name))
         read = received(mail)
         assert read.keys() == mail.keys()
@@ -203,6 +205,49 @@ def test_no_name_can_add_a_header_or_break_one(listing_name: str, seller_name: s
         assert [address.addr_spec for address in read["Reply-To"].addresses] == [other]
         assert part(read, "plain").count(URL) == (0 if to_seller else 1)
         assert max(map(len, bytes(mail).splitlines())) <= 998  # RFC 5322, section 2.1.1
+
+
+ENDPOINT = EndpointFacts(
+    endpoint_id="whk_1",
+    name="Books",
+    url="https://books.example/",
+    stage="failing",
+    since=NOW,
+    error="HTTP 500",
+    kind="account",
+    listing_id=None,
+)
+
+
+def about_endpoint(**facts: Any) -> EmailMessage:
+    told = msgspec.structs.replace(ENDPOINT, **facts)
+    about = msgspec.structs.replace(MESSAGE, template=Template.ENDPOINT, facts=told, order_id=None, sealed=None)
+    return received(render(about, None, SENDER, NOW))
+
+
+@given(st.text(max_size=300), st.text(max_size=300))
+def test_nothing_that_an_endpoint_is_called_or_says_can_break_a_mail_about_it(name: str, error: str) -> None:
+    for stage in ("failing", "still_failing", "disabled"):
+        mail = about_endpoint(stage=stage, name=name, error=error)
+        assert [address.addr_spec for address in mail["To"].addresses] == ["buyer@example.com"]
+        assert (mail["Reply-To"], mail["Bcc"]) == (None, None)
+        assert "<script" not in part(about_endpoint(stage=stage, name="<script>", error="<script>"), "html")
+
+
+def test_a_mail_about_an_endpoint_says_which_since_when_why_and_what_to_do() -> None:
+    mail = about_endpoint(stage="disabled", kind="listing_callback", listing_id="lst_1")
+    assert mail["Subject"] == "A webhook endpoint was switched off: Books"
+    for kind in ("plain", "html"):
+        for words in (
+            "whk_1",
+            "https://books.example/",
+            "17 April 2026, 10:23 UTC",
+            "HTTP 500",
+            "agent_callback_url",
+            "lst_1",
+        ):
+            assert words in part(mail, kind)
+    assert "/v1/webhooks/whk_1/replay" in part(about_endpoint(), "plain")
 
 
 @pytest.mark.parametrize(

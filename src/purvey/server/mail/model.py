@@ -27,6 +27,8 @@ class Template(StrEnum):
     """To the seller: a buyer has paid and waits."""
     DISPUTED = "disputed"
     """To the seller: the buyer's bank disputes the payment."""
+    ENDPOINT = "endpoint"
+    """To the seller: webhooks do not arrive. About an endpoint, not about an order."""
 
 
 FOR_SELLERS = frozenset({Template.REMINDER, Template.DISPUTED})
@@ -67,6 +69,19 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None = None
 
 
+class EndpointFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What a message about an endpoint says. `since` is when it was first told that the endpoint fails."""
+
+    endpoint_id: str
+    name: str
+    url: str
+    stage: Literal["failing", "still_failing", "disabled"]
+    since: datetime
+    error: str | None
+    kind: Literal["listing_callback", "account"]
+    listing_id: str | None
+
+
 class NewMessage(msgspec.Struct, frozen=True):
     """A message to queue: the attributes of the SQL type `message_new`, in its order.
 
@@ -95,7 +110,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     template: Template
     order_id: str | None
     recipient: str
-    facts: Facts | None
+    facts: Facts | EndpointFacts | None
     sealed: bytes | None
     good_until: datetime | None = None
 

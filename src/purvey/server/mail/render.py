@@ -14,7 +14,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 
 from purvey.server.kit import money
 from purvey.server.kit.text import check_email
-from purvey.server.mail.model import FOR_SELLERS, Facts, Message, Template
+from purvey.server.mail import endpoint
+from purvey.server.mail.model import FOR_SELLERS, EndpointFacts, Facts, Message, Template
 from purvey.server.mail.rules import one_line
 
 LONGEST_NAME = 120
@@ -53,15 +54,21 @@ def render(
 
     Raises UnaddressableError when nothing can be sent to the recipient's address.
     """
-    facts = _on_one_line(message.facts) if message.facts else None
+    facts = _on_one_line(message.facts) if isinstance(message.facts, Facts) else None
     link = None if message.template in FOR_SELLERS else url
-    words = {"url": link, "test_mode": test_mode, **(_about(message.template, facts) if facts else _ABOUT_NO_ORDER)}
+    words = {"url": link, "test_mode": test_mode, **_words(message, facts)}
     mail = _envelope(message, facts, sender, now)
     mail["Subject"] = words["subject"]
     mail.set_content(_environment.get_template(f"{message.template}.txt").render(words), cte="quoted-printable")
     html = _environment.get_template(f"{message.template}.html").render(words)
     mail.add_alternative(html, subtype="html", cte="quoted-printable")
     return mail
+
+
+def _words(message: Message, facts: Facts | None) -> dict[str, Any]:
+    if isinstance(message.facts, EndpointFacts):
+        return endpoint.words(message.facts)
+    return _about(message.template, facts) if facts else _ABOUT_NO_ORDER
 
 
 _ABOUT_NO_ORDER = {"subject": "Sign in to your purchases", "title": "Sign in to your purchases"}

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 import msgspec
 
 from purvey.server.jobs.model import Result as Ended
 from purvey.server.kit.database import Database, Record
-from purvey.server.mail.model import FOR_SELLERS, Facts, Letter, Message, Result, Template
+from purvey.server.mail.model import FOR_SELLERS, EndpointFacts, Facts, Letter, Message, Result, Template
 
 WAITING = """
 SELECT account_id, id, template, order_id, recipient, facts, good_until, link.email,
@@ -60,13 +61,14 @@ async def letter(database: Database, message_id: str) -> Letter | None:
 
 
 def _message(row: Record) -> Message:
+    about: Any = EndpointFacts if row["template"] == Template.ENDPOINT else Facts | None
     return Message(
         account_id=row["account_id"],
         id=row["id"],
         template=Template(row["template"]),
         order_id=row["order_id"],
         recipient=_recipient(row),
-        facts=msgspec.json.decode(row["facts"], type=Facts | None),
+        facts=msgspec.json.decode(row["facts"], type=about),
         sealed=row["sealed"],
         good_until=row["good_until"],
     )
