@@ -109,6 +109,18 @@ async def test_a_secret_key_file_that_others_can_read_is_a_problem(laptop: Setti
     assert_found((await look(laptop))["secret file"], "ok")
 
 
+async def test_files_must_be_stored_read_and_deleted(laptop: Settings, folder: Path) -> None:
+    place = folder / "kept"
+    told = {"storage_url": place.as_uri()}
+    assert_found((await look(laptop, **told))["file storage"], "ok", "not there yet")
+    place.mkdir()
+    assert_found((await look(laptop, **told))["file storage"], "ok", "stored, read and deleted", str(place))
+    assert [path for path in place.rglob("*") if path.is_file()] == []
+    place.rename(folder / "away")
+    place.write_text("in the way")
+    assert_found((await look(laptop, **told))["file storage"], "problem", str(place), "PURVEY_STORAGE_URL")
+
+
 async def test_a_port_that_another_program_has_is_a_problem(laptop: Settings) -> None:
     assert_found((await look(laptop))["port"], "ok", "is free")
     server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", laptop.port)

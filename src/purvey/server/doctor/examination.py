@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
-from purvey.server.doctor import database, machine, reach, shop
+from purvey.server.doctor import database, files, machine, reach, shop
 from purvey.server.doctor.model import Checked, Finding, problem
 from purvey.server.doctor.patient import Missing, Patient, admitted
 from purvey.server.settings import Settings, SettingsError
@@ -21,6 +21,7 @@ CHECKS: Sequence[Check] = (
     machine.port,
     machine.open_files,
     machine.names,
+    files.file_storage,
     reach.base_url,
     reach.sandbox,
     reach.private_urls,

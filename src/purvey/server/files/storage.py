@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import os
 from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -28,8 +29,12 @@ PART = 8 * MIB
 PARTS_AT_ONCE = 2
 MOST_PARTS = 9_000
 """S3 takes 10,000 parts of one file."""
-CHUNK = 256 * 1024
-"""Bytes that are read at once, roughly."""
+CHUNK = {"file": MIB // 4, "s3": MIB}
+"""Bytes that are read at once, and held until they are taken; a request to a bucket costs more than a look into a folder."""
+REQUEST_WITHIN = timedelta(minutes=2)
+"""How long one request to a bucket may take: that is one part, or one chunk, and no client is waited for in it."""
+RETRY_WITHIN = timedelta(seconds=30)
+"""How long a request that failed is tried again."""
 FAILED = (BaseError, OSError)
 """The storage cannot be reached, or does not have what it should."""
 
@@ -59,11 +64,15 @@ class Storage:
             await obstore.head_async(self._store, blob)
 
     async def read(self, blob: str, first: int, end: int) -> AsyncIterator[bytes]:
-        """Yield the bytes of a blob from `first` up to, but without, `end`; no more is read ahead than one chunk."""
-        with _told("read"):
-            found = await obstore.get_async(self._store, blob, options={"range": (first, end)})
-            async for chunk in found.stream(min_chunk_size=CHUNK):
-                yield bytes(chunk)
+        """Yield the bytes of a blob from `first` up to, but without, `end`, a chunk at a time.
+
+        Each chunk is read when the one before has been taken, by a request of its own: so a slow reader holds nothing open.
+        """
+        step = CHUNK[urlsplit(self.url).scheme]
+        for at in range(first, end, step):
+            with _told("read"):
+                chunk = await obstore.get_range_async(self._store, blob, start=at, end=min(at + step, end))
+            yield bytes(chunk)
 
     async def delete(self, blob: str) -> None:
         """Delete a blob, and what a process that died had stored of it; one that is not there is deleted already."""
@@ -82,7 +91,16 @@ class Storage:
     @cached_property
     def _store(self) -> ObjectStore:
         if self.folder is None:
-            return S3Store.from_url(self.url)
+            # An endpoint on http:// is whoever's who has named it.
+            return S3Store.from_url(
+                self.url,
+                client_options={
+                    "timeout": REQUEST_WITHIN,
+                    "connect_timeout": timedelta(seconds=5),
+                    "allow_http": True,
+                },
+                retry_config={"max_retries": 5, "retry_timeout": RETRY_WITHIN},
+            )
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return LocalStore(self.folder)
 
