@@ -286,6 +286,8 @@ def _waiting(purchase: views.Purchase, email: str) -> views.WaitingView:
     return views.WaitingView(test_mode=True, purchase=purchase, buyer_email=email)
 
 
+PROMISED = msgspec.structs.replace(_waiting(PURCHASE, EMAIL), due_at=AT + timedelta(hours=4))
+
 STATES = (
     _state("product", pages.product, PLAIN),
     _state("product-rich", pages.product, RICH),
@@ -311,6 +313,15 @@ STATES = (
     _state("sandbox-payment-lost", pages.sandbox_payment, LOST_PAYMENT),
     _state("pending", pages.pending, views.PendingView(test_mode=True, listing_name="A good book", buyer_email=EMAIL)),
     _state("waiting", pages.waiting, _waiting(PURCHASE, EMAIL)),
+    _state("waiting-promised", pages.waiting, PROMISED),
+    _state("waiting-refund", pages.waiting, msgspec.structs.replace(PROMISED, on_late="refund")),
+    _state("waiting-late", pages.waiting, msgspec.structs.replace(PROMISED, is_late=True)),
+    _state("waiting-late-refund", pages.waiting, msgspec.structs.replace(PROMISED, is_late=True, on_late="refund")),
+    _state(
+        "waiting-late-unpromised",
+        pages.waiting,
+        msgspec.structs.replace(_waiting(LONG_PURCHASE, LONG_EMAIL), is_late=True),
+    ),
     _state("waiting-long", pages.waiting, _waiting(LONG_PURCHASE, LONG_EMAIL)),
     _state("mailed", pages.mailed, views.MailedView(test_mode=True, listing_name="A good book")),
     _state(
@@ -418,6 +429,17 @@ MAILS = (
     State("refund-second", "refund.html", _mail(Template.REFUND, refund="second", refunded=2900)),
     State("late", "late.html", _mail(Template.LATE, due_at=AT)),
     State("reminder", "reminder.html", _mail(Template.REMINDER, due_at=AT, paid_at=AT, buyer_email=EMAIL)),
+    State("late-unpromised", "late.html", _mail(Template.LATE)),
+    State(
+        "reminder-refund",
+        "reminder.html",
+        _mail(Template.REMINDER, due_at=AT, paid_at=AT, buyer_email=EMAIL, on_late="refund"),
+    ),
+    State(
+        "reminder-fallback",
+        "reminder.html",
+        _mail(Template.REMINDER, due_at=AT, paid_at=AT, buyer_email=EMAIL, on_late="fallback"),
+    ),
     State("disputed", "disputed.html", _mail(Template.DISPUTED, due_at=AT, reason="fraudulent", buyer_email=EMAIL)),
     State("endpoint", "endpoint.html", _mail(Template.ENDPOINT)),
     State("endpoint-disabled", "endpoint.html", _mail(Template.ENDPOINT, stage="disabled", name=ARABIC, error=None)),

@@ -77,6 +77,10 @@ INVARIANTS: Checks = {
                 SELECT template FROM messages WHERE order_id = orders.id AND template IN ('confirmation', 'ready') ORDER BY template
             ) <> array_remove(ARRAY[CASE WHEN content_type = 'generated' THEN 'confirmation' END,
                                     CASE WHEN status = 'fulfilled' THEN 'ready' END], NULL))""",
+    "who is late is reminded once": """
+        SELECT NOT EXISTS (
+            SELECT FROM orders WHERE (SELECT count(*) FROM messages WHERE order_id = orders.id AND template = 'reminder')
+                <> (late_at IS NOT NULL)::int)""",
     "each refund is told in one mail": """
         SELECT NOT EXISTS (
             SELECT FROM orders WHERE (SELECT count(*) FROM messages WHERE order_id = orders.id AND template = 'refund')

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -17,18 +18,18 @@ from purvey.server.checkout.rules import new_checkout
 from purvey.server.deliverables.rules import DeliverableIn
 from purvey.server.files import actions as files
 from purvey.server.files.model import Named
+from purvey.server.fulfillment.model import Change
 from purvey.server.jobs import store as jobs
 from purvey.server.jobs.worker import POLL_EVERY
 from purvey.server.kit.crypto import sha256
-from purvey.server.kit.idempotency import Idempotency
 from purvey.server.library import actions as library
 from purvey.server.listings import actions as listings
 from purvey.server.listings.wire import NewListing
 from purvey.server.payments.inbox import Inbox
 from purvey.server.payments.model import Notice, Payment, Verdict
 from purvey.server.payments.sandbox.provider import Sandbox
-from purvey.server.refunds.actions import Refunds
 from purvey.server.refunds.model import Ask
+from purvey.server.refunds.rules import request
 
 TEXT = DeliverableIn(type="text", value="the goods")
 URL = DeliverableIn(type="url", value="https://example.com/the-goods")
@@ -129,6 +130,11 @@ static = on_sale(TEXT)
 """A listing whose content is there."""
 
 
+def promised(on_late: str) -> Telling:
+    """Make a listing whose content is promised within the hour."""
+    return on_sale(content_type="generated", fulfill_within=3600, on_late=on_late, late_text="Take this meanwhile.")
+
+
 async def checkout(scene: Scene) -> None:
     """Start a checkout of the listing: `{checkout}`."""
     body = {"listing_id": scene.names["listing"], "buyer_email": BUYER}
@@ -197,12 +203,11 @@ async def bought(scene: Scene) -> None:
 
 async def refund_begun(scene: Scene) -> None:
     """Ask for a refund in a process that died before it asked the provider."""
-    provider = sandbox_of(scene)
-    refunds = Refunds(scene.tools, scene.stage.app.fulfillment, Idempotency(scene.tools), {"sandbox": provider})
     refund_id = scene.tools.ids.new("rfd_")
     order_id = scene.names["order"]
-    await refunds._ask(
-        Ask(account_id=scene.account.id, order_id=order_id, refund_id=refund_id, amount=100, reason=None)
+    ask = Ask(account_id=scene.account.id, order_id=order_id, refund_id=refund_id, amount=100, reason=None)
+    await scene.stage.app.fulfillment.change(
+        Change(account_id=scene.account.id, order_id=order_id, decide=partial(request, ask, {"sandbox"}))
     )
 
 

@@ -24,6 +24,7 @@ READS_THE_DATABASE_S_CLOCK = {
     "src/purvey/server/migrations/0022_stock_holds.sql": "the same",
     "src/purvey/server/migrations/0027_webhooks_again.sql": "the same",
     "src/purvey/server/migrations/0024_library.sql": "the same",
+    "src/purvey/server/migrations/0032_checkout_promise.sql": "the same",
 }
 
 

@@ -14,6 +14,8 @@ from purvey.server.accounts import api as accounts_api
 from purvey.server.accounts.api import for_sellers
 from purvey.server.checkout import api as checkout_api
 from purvey.server.checkout.work import ConfirmFree
+from purvey.server.deadlines.actions import Deadlines
+from purvey.server.deadlines.work import CheckDelivered
 from purvey.server.disputes.actions import Disputes
 from purvey.server.events import api as events_api
 from purvey.server.events.watch import Watch
@@ -66,7 +68,17 @@ from purvey.server.webhooks.trial import Trials
 from purvey.server.webhooks.work import Deliver as DeliverWebhook
 from purvey.server.webhooks.work import GoOnWithReplay
 
-SLOTS = {"payments": 16, "checkout": 4, "stock": 4, "webhook": 64, "replays": 2, "library": 2, "mail": 8, "files": 4}
+SLOTS = {
+    "payments": 16,
+    "checkout": 4,
+    "stock": 4,
+    "deadlines": 4,
+    "webhook": 64,
+    "replays": 2,
+    "library": 2,
+    "mail": 8,
+    "files": 4,
+}
 """Lane kind -> jobs at once in one worker process."""
 TESTS_A_MINUTE = 10
 """How often a seller may have a sample event sent to one endpoint."""
@@ -115,6 +127,7 @@ def build(settings: Settings, database: Database, clock: Clock, keyring: Keyring
         *(SendSandboxNotice(tools, sandbox, inbox), HandOnNotice(tools, inbox), ConfirmFree(tools, inbox)),
         *(Invite(tools, wake.poke), RemoveFile(tools, storage), GiveBack(tools), CarryOut(tools, refunds)),
         *(DeliverWebhook(tools, outbound), GoOnWithReplay(tools), _mail(settings, tools)),
+        CheckDelivered(tools, Deadlines(fulfillment, [sandbox.name])),
     ]
     worker = Worker(tools, wake, work, SLOTS, {"webhook": settings.webhook_rate} if settings.webhook_rate else None)
     shop = Shop(test_mode=settings.payments == "sandbox", has_mailbox=settings.has_mailbox)

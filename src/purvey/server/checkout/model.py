@@ -5,7 +5,7 @@ from typing import Literal
 
 import msgspec
 
-from purvey.server.orders.model import ContentType
+from purvey.server.orders.model import ContentType, Promise
 from purvey.server.orders.wire import DeliverableFacts
 
 CheckoutStatus = Literal["open", "paid", "expired"]
@@ -32,6 +32,7 @@ class Checkout(msgspec.Struct, frozen=True, kw_only=True):
     seller: msgspec.Raw
     grant_after: int
     grant_downloads: int
+    promise: Promise | None = None
     limited: bool = False
     order_id: str | None = None
     created_at: datetime

@@ -50,6 +50,7 @@ def new_checkout(
         seller=sale.seller,
         grant_after=sale.grant_after,
         grant_downloads=sale.grant_downloads,
+        promise=sale.promise,
         limited=sale.limited,
         created_at=now,
         expires_at=now + OPEN_FOR,

@@ -7,6 +7,7 @@ import msgspec
 
 from purvey.server.checkout.model import Checkout
 from purvey.server.kit.database import Database, Record
+from purvey.server.orders.model import Promise
 from purvey.server.orders.wire import DeliverableFacts
 
 JOB = "checkout.confirm_free"
@@ -15,21 +16,23 @@ LANE = "checkout"
 # What is limited is taken in the very statement that stores the checkout; where nothing is left, nothing is stored.
 INSERT = """
 INSERT INTO checkouts (id, account_id, listing_id, status, payment_url, buyer_email, checkout_data, amount, currency,
-                       content_type, deliverables, listing, seller, grant_after, grant_downloads, limited, created_at, expires_at)
-SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18
+                       content_type, deliverables, listing, seller, grant_after, grant_downloads, limited, created_at, expires_at,
+                       promise)
+SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19::json
 WHERE NOT $16 OR stock_hold($2, $3, $1, $18, $17)
 RETURNING id
 """
 
 INSERT_FREE = f"""
 WITH stored AS ({INSERT}, account_id)
-SELECT jobs_push(ARRAY[(derived_id('job_', 'free:' || id), $19, $20, account_id, id, $21)::job_new], $17) FROM stored
+SELECT jobs_push(ARRAY[(derived_id('job_', 'free:' || id), $20, $21, account_id, id, $22)::job_new], $17) FROM stored
 """
 
 
 def _checkout(record: Record) -> Checkout:
     fields = dict(record)
     fields["deliverables"] = tuple(msgspec.json.decode(fields["deliverables"], type=list[DeliverableFacts]))
+    fields["promise"] = msgspec.json.decode(fields["promise"], type=Promise) if fields["promise"] else None
     return Checkout(**fields)
 
 
@@ -66,6 +69,7 @@ def _values(checkout: Checkout) -> tuple[object, ...]:
         checkout.limited,
         checkout.created_at,
         checkout.expires_at,
+        checkout.promise,
     )
 
 

@@ -15,6 +15,9 @@ from purvey.server.mail.model import NewMessage
 from purvey.server.orders.model import Order, Step
 from purvey.server.payments.model import NewNotice, RefundNote
 
+DUE_JOB = "deadlines.check"
+DUE_LANE = "deadlines"
+
 
 class Link(msgspec.Struct, frozen=True):
     """A fresh access token, as the order keeps it: its hash, and itself sealed."""

@@ -1,6 +1,7 @@
 """What follows from a payment or a delivery. Pure: ids and the instant come in through `Draw`."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -13,12 +14,16 @@ from purvey.server.deliverables.model import Deliverable, NewDeliverable
 from purvey.server.errors import AlreadyFulfilled
 from purvey.server.events.model import EventType, NewEvent
 from purvey.server.fulfillment.kinds import KINDS
-from purvey.server.fulfillment.model import Deliver, Draw, Seen, Transition
+from purvey.server.fulfillment.model import DUE_JOB, DUE_LANE, Deliver, Draw, Seen, Transition
+from purvey.server.jobs.model import NewJob
 from purvey.server.mail.model import FOR_SELLERS, Facts, NewMessage, Template
 from purvey.server.orders import rules as orders
 from purvey.server.orders import wire
-from purvey.server.orders.model import Order, PaymentStatus, Status
+from purvey.server.orders.model import Order, PaymentStatus, Promise, Status
 from purvey.server.payments.model import Notice, Payment, handled
+
+REMINDED_AFTER = timedelta(hours=24)
+"""When the seller is reminded of an order for which nothing was promised: by then the webhook has had its last attempt."""
 
 
 def paid(checkout: Checkout, payment: Payment, notice: Notice | None, draw: Draw) -> Transition:
@@ -27,6 +32,7 @@ def paid(checkout: Checkout, payment: Payment, notice: Notice | None, draw: Draw
     order = _new_order(checkout, payment, draw)
     sold = [one.id for one in checkout.deliverables] if kind.after_payment is Status.FULFILLED else []
     settled = orders.settle(order, kind.after_payment, draw.now, deliverables=sold)
+    settled = _promised(settled, checkout.promise)
     grant = _grant(settled, draw)
     events = [event(order, EventType.ORDER_PAID, (), draw)]
     if settled.status is Status.FULFILLED:
@@ -37,6 +43,7 @@ def paid(checkout: Checkout, payment: Payment, notice: Notice | None, draw: Draw
         steps=orders.steps(None, [("pay", order), ("settle", settled)], payment.provider),
         grant=grant,
         messages=[message(settled, kind.mail, draw, grant)] if kind.mail else [],
+        jobs=[_due_job(settled)] if settled.status is Status.PROCESSING else [],
         notice=handled(notice, settled.id) if notice else None,
         events=events,
     )
@@ -55,7 +62,7 @@ def deliver(command: Deliver, seen: Seen, draw: Draw) -> Transition | None:
     )
 
 
-def delivered(order: Order, command: Deliver, draw: Draw) -> Transition:
+def delivered(order: Order, command: Deliver, draw: Draw, actor: str = "seller") -> Transition:
     """Return the transition that fulfils `order` with what the command brings (DF-16)."""
     content = [
         NewDeliverable(order.account_id, draw.new_id("del_"), order.id, item.type, item.value, item.token, item.format)
@@ -69,7 +76,7 @@ def delivered(order: Order, command: Deliver, draw: Draw) -> Transition:
     return Transition(
         before=order,
         after=settled,
-        steps=orders.steps(order, [("deliver", settled)], "seller"),
+        steps=orders.steps(order, [("deliver", settled)], actor),
         content=content,
         grant=grant,
         messages=[message(settled, Template.READY, draw, grant)],
@@ -105,6 +112,20 @@ def _new_order(checkout: Checkout, payment: Payment, draw: Draw) -> Order:
         paid_at=draw.now,
         created_at=draw.now,
     )
+
+
+def _promised(order: Order, promise: Promise | None) -> Order:
+    """Return `order` with the promise of its checkout, counted from the payment, if it waits for content."""
+    if promise is None or order.status is not Status.PROCESSING:
+        return order
+    due_at = order.paid_at + timedelta(seconds=promise.within)
+    return msgspec.structs.replace(order, fulfill_due_at=due_at, on_late=promise.on_late, late_text=promise.text)
+
+
+def _due_job(order: Order) -> NewJob:
+    """Return the job that looks whether the content came: when the promise ends, or after a day."""
+    due_at = order.fulfill_due_at or order.paid_at + REMINDED_AFTER
+    return NewJob(f"job_due_{order.id}", DUE_LANE, DUE_JOB, order.account_id, order.id, due_at)
 
 
 def _grant(order: Order, draw: Draw) -> NewGrant | None:

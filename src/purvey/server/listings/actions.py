@@ -185,6 +185,7 @@ async def for_sale(tools: Tools, listing_id: str) -> Sale:
         seller=msgspec.Raw(msgspec.json.encode({"id": seller.id, "name": seller.name, "email": seller.email})),
         grant_after=listing.grant_after,
         grant_downloads=listing.grant_downloads,
+        promise=rules.promise_of(listing),
         limited=listing.stock is not None,
     )
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from purvey.server.orders.model import ContentType
+from purvey.server.orders.model import ContentType, Promise
 from purvey.server.orders.wire import DeliverableFacts
 
 FieldType = Literal["text", "select", "date", "checkbox", "email", "number"]
@@ -130,7 +130,8 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
 class Sale(msgspec.Struct, frozen=True, kw_only=True):
     """What a checkout takes from a listing that is on sale. `snapshot` and `seller` are what the order will show of them.
 
-    `limited`: there is only so much of it, and a checkout must take one.
+    `promise` is about the time, where content is made for each order. `limited`: there is only so much of it, and a checkout must
+    take one.
     """
 
     account_id: str
@@ -145,6 +146,7 @@ class Sale(msgspec.Struct, frozen=True, kw_only=True):
     seller: msgspec.Raw
     grant_after: int
     grant_downloads: int
+    promise: Promise | None
     limited: bool
 
 

@@ -24,7 +24,7 @@ from purvey.server.listings.wire import (
     ListingReadiness,
     Resolve,
 )
-from purvey.server.orders.model import ContentType
+from purvey.server.orders.model import ContentType, Promise
 from purvey.server.orders.wire import FULFILLMENT
 
 __all__ = [
@@ -200,6 +200,13 @@ def _checked(given: Mapping[str, Any], *, private_urls: bool) -> dict[str, Any]:
     if faults:
         raise invalid(faults)
     return values
+
+
+def promise_of(listing: Listing) -> Promise | None:
+    """Return what the listing promises about the time; None if nothing, or if the content is not made for each order."""
+    if listing.fulfill_within is None or listing.content_type != "generated":
+        return None
+    return Promise(listing.fulfill_within, listing.on_late, listing.late_text)
 
 
 def _check_whole(before: Listing, after: Listing) -> None:

@@ -67,6 +67,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     due_at: datetime | None = None
     paid_at: datetime | None = None
     reason: str | None = None
+    on_late: Literal["remind", "refund", "fallback"] | None = None
 
 
 class EndpointFacts(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,6 +13,14 @@ OnLate = Literal["remind", "refund", "fallback"]
 """What follows when the content is not there in time: the seller is reminded, the buyer gets the money back, or a fixed text."""
 
 
+class Promise(msgspec.Struct, frozen=True):
+    """What a seller promises about the time: content `within` seconds of the payment, or else `on_late`; `text` is its fallback."""
+
+    within: int
+    on_late: OnLate
+    text: str | None = None
+
+
 class Status(StrEnum):
     """How far an order has got."""
 

@@ -152,13 +152,16 @@ def event_data(order: Order, deliverables: Sequence[DeliverableFacts]) -> str:
 
 def readiness(order: Order) -> OrderReadiness:
     """Return what is still to be done for the buyer of `order`."""
-    if order.status is not Status.PROCESSING:
+    if order.status is not Status.PROCESSING or order.payment_status is PaymentStatus.REFUNDED:
         return OrderReadiness(fulfilled=order.status is Status.FULFILLED)
+    late = order.late_at is not None
     action = Action(
-        code="fulfillment_pending",
+        code="fulfillment_late" if late else "fulfillment_pending",
         kind="api",
         priority="required",
-        message="The buyer has paid and waits for the content.",
+        message="The buyer has paid and waits, longer than promised."
+        if late
+        else "The buyer has paid and waits for the content.",
         resolve={"method": "POST", "endpoint": f"/v1/orders/{order.id}/fulfill"},
     )
     return OrderReadiness(fulfilled=False, actions=(action,), next=action)

@@ -71,12 +71,6 @@ class Refunds:
             )
         return msgspec.structs.replace(ended or requested, recorded=False)
 
-    async def _ask(self, ask: Ask) -> Changed:
-        """Write down a refund that nobody waits for; the job that comes with it carries it out. Raises as `refund` does."""
-        return await self._fulfillment.change(
-            self._change(ask.account_id, ask.order_id, partial(rules.request, ask, self._providers))
-        )
-
     async def carry_out(self, account_id: str, refund_id: str) -> Changed | None:
         """Ask the provider for a refund that was written down, and record its answer; None if nobody knows what it did.
 

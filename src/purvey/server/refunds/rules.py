@@ -71,7 +71,6 @@ def given_back(report: RefundReport, notice: Notice | None, seen: Seen, draw: Dr
 
 def refused(refund_id: str, reason: str, seen: Seen, draw: Draw) -> Transition | None:
     """Return the transition that gives up a refund which the provider will not make; None if it has ended before."""
-    del draw
     order = seen.order
     known = next((one for one in _refunds(seen) if one.id == refund_id and one.status == "requested"), None)
     if known is None:
@@ -84,6 +83,7 @@ def refused(refund_id: str, reason: str, seen: Seen, draw: Draw) -> Transition |
         after=after,
         steps=orders.steps(order, [("refuse_refund", after)], note.provider),
         refunds=[note],
+        messages=_no_refund(after, draw) if note.origin == "deadline" else [],
     )
 
 
@@ -125,6 +125,14 @@ def _allowed(order: Order, amount: int | None) -> int:
             refundable_amount=rest,
         )
     return rest if amount is None else amount
+
+
+def _no_refund(order: Order, draw: Draw) -> list[NewMessage]:
+    """Return the mails about a late order that could not be refunded by itself: somebody has to do something."""
+    return [
+        message(order, Template.REMINDER, draw, due_at=order.fulfill_due_at, paid_at=order.paid_at),
+        message(order, Template.LATE, draw, due_at=order.fulfill_due_at),
+    ]
 
 
 def _less(order: Order, note: RefundNote, reserved: int, draw: Draw) -> Order:

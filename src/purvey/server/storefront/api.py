@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -133,7 +134,7 @@ async def look(request: Browser, token: FromPath[str], tools: Given[Tools], shop
         return page(pages.lost(views.LostView(test_mode=shop.test_mode, field=views.ADDRESS)), 404)
     match seen.door:
         case Door.WAITING:
-            return page(pages.waiting(_waiting(seen.order, shop)))
+            return page(pages.waiting(_waiting(seen.order, shop, tools.clock.now())))
         case Door.HANDED_OFF:
             return page(
                 pages.handed_off(views.HandedOffView(test_mode=shop.test_mode, purchase=purchase_of(seen.order)))
@@ -155,8 +156,17 @@ async def fresh_link(
     return page(pages.fresh_mailed(views.FreshMailedView(test_mode=shop.test_mode)))
 
 
-def _waiting(order: Order, shop: Shop) -> views.WaitingView:
-    return views.WaitingView(test_mode=shop.test_mode, purchase=purchase_of(order), buyer_email=order.buyer_email)
+def _waiting(order: Order, shop: Shop, now: datetime) -> views.WaitingView:
+    # The clock says that it is late before the queue has come to it.
+    over = order.fulfill_due_at is not None and now >= order.fulfill_due_at
+    return views.WaitingView(
+        test_mode=shop.test_mode,
+        purchase=purchase_of(order),
+        buyer_email=order.buyer_email,
+        due_at=order.fulfill_due_at,
+        is_late=over or order.late_at is not None,
+        on_late=order.on_late,
+    )
 
 
 async def _ready(seen: access.Look, shop: Shop) -> views.ReadyView:
