@@ -256,6 +256,7 @@ PURCHASES = views.LibraryOrdersView(
     entries=(
         _entry("ready", until=AT + timedelta(hours=48)),
         _entry("waiting", ARABIC_PURCHASE),
+        _entry("late"),
         _entry("handed_off"),
         _entry("expired", fresh_url="/library/orders/x/fresh"),
         _entry("exhausted"),

@@ -5,11 +5,10 @@ import re
 from email.message import EmailMessage
 from typing import Any
 
-from fakes import FakeClock
 from market import Bought, Market, expect
 from running import until
 from served import Reply
-from story.test_library import COOKIE, see, signed_in, text_of
+from story.test_library import COOKIE, pass_time, see, signed_in, text_of
 
 HTML = {"Accept": "text/html,application/xhtml+xml"}
 URL = [{"type": "url", "value": "https://example.com/the-goods"}]
@@ -62,11 +61,11 @@ async def paid_back(market: Market, order: dict[str, Any]) -> None:
     await market.shop.tools.database.write(sql, order["id"], market.shop.clock.now())
 
 
-async def test_a_seller_sends_a_fresh_link_and_every_older_one_dies(market: Market, clock: FakeClock) -> None:
+async def test_a_seller_sends_a_fresh_link_and_every_older_one_dies(market: Market) -> None:
     purchase, order = await bought(market)
     download = download_in(await look(market, purchase.access))
     assert (await market.shop.get(download, key=None)).status == 302
-    clock.advance(hours=47)
+    await pass_time(market, hours=47)
     events = await market.events()
     told = expect(await market.shop.post(f"/v1/orders/{order['id']}/resend"), 200)
     [letter] = await letters(market, 1)
@@ -77,7 +76,7 @@ async def test_a_seller_sends_a_fresh_link_and_every_older_one_dies(market: Mark
     assert (await look(market, purchase.access)).status == 404
     assert (await fresh(market, purchase.access)).status == 200
     assert (await market.shop.get(download, key=None)).status == 410
-    clock.advance(hours=47)
+    await pass_time(market, hours=47)
     page = await look(market, link)
     assert (page.status, "10 of 10" in page.text) == (200, True)
     assert (await market.shop.get(download_in(page), key=None)).status == 302
@@ -118,11 +117,11 @@ async def test_there_is_no_link_to_what_opens_nothing(market: Market) -> None:
     assert (await market.shop.post("/v1/orders/ord_0/resend")).status == 404
 
 
-async def test_a_buyer_gets_a_fresh_link_by_mail_three_times(market: Market, clock: FakeClock) -> None:
+async def test_a_buyer_gets_a_fresh_link_by_mail_three_times(market: Market) -> None:
     purchase, order = await bought(market)
     access = purchase.access
     for number in (1, 2, 3):
-        clock.advance(hours=48)
+        await pass_time(market, hours=48)
         page = await look(market, access)
         assert (page.status, f'action="{access}/fresh"' in page.text) == (410, True)
         answer = await fresh(market, access)
@@ -133,7 +132,7 @@ async def test_a_buyer_gets_a_fresh_link_by_mail_three_times(market: Market, clo
         access = link_in(letter)
         assert (await look(market, access)).status == 200
         assert await asked(market, order) == number
-    clock.advance(hours=48)
+    await pass_time(market, hours=48)
     page = await look(market, access)
     assert (page.status, "/fresh" in page.text, "as many fresh links as there are" in page.text) == (410, False, True)
     same = [await fresh(market, path) for path in (access, "/access/unknown", purchase.access)]
@@ -157,11 +156,11 @@ async def test_what_is_used_up_is_opened_anew_too(market: Market) -> None:
     assert (await market.shop.get(download, key=None)).status == 410
 
 
-async def test_fifty_who_ask_at_once_get_three_links_and_no_more(market: Market, clock: FakeClock) -> None:
+async def test_fifty_who_ask_at_once_get_three_links_and_no_more(market: Market) -> None:
     purchase, order = await bought(market)
     access, session = purchase.access, await signed_in(market)
     for _ in range(5):
-        clock.advance(hours=48)
+        await pass_time(market, hours=48)
         again = f"/library/orders/{order['id']}/fresh"
         replies = await asyncio.gather(
             *[fresh(market, access) for _ in range(25)],
@@ -176,7 +175,7 @@ async def test_fifty_who_ask_at_once_get_three_links_and_no_more(market: Market,
     assert [entry["action"] for entry in await history(market, order)].count("fresh_link") == 3
 
 
-async def test_what_still_opens_or_was_closed_on_purpose_gets_no_fresh_link(market: Market, clock: FakeClock) -> None:
+async def test_what_still_opens_or_was_closed_on_purpose_gets_no_fresh_link(market: Market) -> None:
     waiting = await market.buy(await market.generated())
     await market.outside.next_letter()
     purchase, order = await bought(market)
@@ -186,7 +185,7 @@ async def test_what_still_opens_or_was_closed_on_purpose_gets_no_fresh_link(mark
     assert (await look(market, purchase.access)).status == 200
     for one in (purchase, withdrawn, refunded, waiting):
         assert (await fresh(market, one.access)).status == 200
-    clock.advance(hours=49)
+    await pass_time(market, hours=49)
     await paid_back(market, order_refunded)
     for one in (withdrawn, refunded):
         page = await look(market, one.access)
@@ -202,11 +201,11 @@ async def test_what_still_opens_or_was_closed_on_purpose_gets_no_fresh_link(mark
     assert market.outside.letters.empty()
 
 
-async def test_the_library_opens_what_has_run_out(market: Market, clock: FakeClock) -> None:
+async def test_the_library_opens_what_has_run_out(market: Market) -> None:
     purchase, order = await bought(market)
     session = await signed_in(market)
     assert "/fresh" not in (await see(market, session)).text
-    clock.advance(hours=48)
+    await pass_time(market, hours=48)
     assert f'action="/library/orders/{order["id"]}/fresh"' in (await see(market, session)).text
     again = f"/library/orders/{order['id']}/fresh"
     refused = {"Sec-Fetch-Site": "cross-site"}
@@ -225,9 +224,9 @@ async def test_the_library_opens_what_has_run_out(market: Market, clock: FakeClo
     assert nobodys.status == 404
 
 
-async def test_a_form_on_another_site_asks_for_nothing(market: Market, clock: FakeClock) -> None:
+async def test_a_form_on_another_site_asks_for_nothing(market: Market) -> None:
     purchase, order = await bought(market)
-    clock.advance(hours=48)
+    await pass_time(market, hours=48)
     for headers in ({"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://evil.example"}):
         assert (await fresh(market, purchase.access, headers=headers)).status == 403
     assert await asked(market, order) == 0
@@ -343,14 +342,14 @@ async def test_a_mail_that_waits_leaves_with_the_link_of_now_and_never_to_the_wr
     await until(none_is_his, "it is recorded whom they were sent to")
 
 
-async def test_the_buyer_of_what_a_seller_delivers_is_told_so(market: Market, clock: FakeClock) -> None:
+async def test_the_buyer_of_what_a_seller_delivers_is_told_so(market: Market) -> None:
     purchase = await market.buy(
         await market.listing(content_type="webhook", agent_callback_url=market.outside.hook_url)
     )
     assert "delivers your order" in (await look(market, purchase.access)).text
     shown = expect(await market.shop.get(f"/v1/checkouts/{purchase.checkout['id']}", key=None), 200)
     assert shown["access_url"] is None
-    clock.advance(hours=1)
+    await pass_time(market, hours=1)
     back = await look(market, f"/checkout/{purchase.checkout['id']}/return")
     assert ("delivers your order" in back.text, "was mailed" in back.text) == (True, False)
     order = await market.order(purchase)

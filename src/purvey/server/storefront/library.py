@@ -149,14 +149,19 @@ def _ask_view(shop: Shop, typed: str = "", error: str | None = None, *, stale: b
 
 def _entry(bought: Bought) -> views.LibraryEntry:
     order = bought.order
-    refunded = order.payment_status is PaymentStatus.REFUNDED
     return views.LibraryEntry(
         purchase=purchase_of(order),
-        state="refunded" if refunded else STATES[bought.door],
+        state=_state(bought),
         url=f"{ORDERS}/{order.id}",
         fresh_url=f"{ORDERS}/{order.id}/fresh" if may_ask(order, bought.door) else None,
         until=bought.grant.expires_at if bought.grant else None,
     )
+
+
+def _state(bought: Bought) -> views.PurchaseState:
+    if bought.order.payment_status is PaymentStatus.REFUNDED:
+        return "refunded"
+    return "late" if bought.door is Door.WAITING and bought.order.late_at else STATES[bought.door]
 
 
 def _with_cookie(answer: Redirect, tools: Tools, value: str, max_age: int) -> Redirect:

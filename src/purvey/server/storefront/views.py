@@ -327,7 +327,7 @@ class LibrarySignInView(Page, frozen=True, kw_only=True):
     action: str
 
 
-PurchaseState = Literal["ready", "waiting", "handed_off", "expired", "exhausted", "revoked", "refunded"]
+PurchaseState = Literal["ready", "waiting", "late", "handed_off", "expired", "exhausted", "revoked", "refunded"]
 """How a purchase stands. `revoked`: the seller withdrew it, or took the money back by a dispute."""
 
 

@@ -46,6 +46,7 @@ GONE: Mapping[GoneReason, tuple[str, str]] = {
 PURCHASE_STATES: Mapping[PurchaseState, tuple[str, str]] = {
     "ready": ("good", "Ready"),
     "waiting": ("note", "Being prepared"),
+    "late": ("bad", "Late, and being prepared"),
     "handed_off": ("note", "Delivered by the seller"),
     "expired": ("note", "Link expired"),
     "exhausted": ("note", "Link used up"),
