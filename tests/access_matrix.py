@@ -87,6 +87,8 @@ SELLERS: Mapping[str, Seller] = MappingProxyType(
         "DELETE /v1/listings/{listing_id}/deliverables/{deliverable_id}": Seller(
             DRAFT | {"deliverable_id": "deliverable"}, status=204
         ),
+        "PUT /v1/listings/{listing_id}/keys": Seller({"listing_id": "pooled"}, body={"keys": ["KEY-1"]}),
+        "GET /v1/listings/{listing_id}/keys": Seller({"listing_id": "pooled"}),
         "POST /v1/listings/{listing_id}/rotate-secret": Seller(DRAFT, body={"which": "signing"}),
         "POST /v1/files": Seller(file=b"the goods", status=201),
         "GET /v1/files/{file_id}": Seller({"file_id": "file"}),
@@ -219,6 +221,10 @@ async def open_account(shop: Shop, name: str) -> Account:
         return reply
 
     draft = (await ask("POST", "/v1/listings", {"name": f"Draft {name}", "price": 500, "deliverables": [TEXT]})).json
+    pool = {"type": "text", "key_pool": True}
+    pooled = (
+        await ask("POST", "/v1/listings", {"name": f"Licences {name}", "price": 500, "deliverables": [pool]})
+    ).json
     told = {"content_type": "generated", "agent_callback_url": f"http://127.0.0.1:1/{name}", "metadata": {"of": name}}
     published = (
         await ask("POST", "/v1/listings", {"name": f"Kit {name}", "price": 500, "checkout_schema": [QUESTION]} | told)
@@ -239,6 +245,7 @@ async def open_account(shop: Shop, name: str) -> Account:
     file = (await shop.upload(b"the goods", key=key)).json
     goods = {
         "draft": draft["id"],
+        "pooled": pooled["id"],
         "deliverable": draft["deliverables"][0]["id"],
         "published": published["id"],
         "endpoint": endpoint,

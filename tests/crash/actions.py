@@ -444,6 +444,53 @@ STOCK = [
     ),
 ]
 
+upload_keys = asks("PUT", "/v1/listings/{listing}/keys", json={"keys": ["K2", "K3"]})
+
+
+def keys_are(status: str, count: int) -> dict[str, str]:
+    """Return the check that so many licence keys are in this status."""
+    return {f"keys {status}": f"SELECT count(*) = {count} FROM pool_keys WHERE account_id = $1 AND status = '{status}'"}
+
+
+KEYS = [
+    Act(
+        "licence keys are uploaded",
+        ("stock.actions.upload",),
+        upload_keys,
+        scenes.pooled,
+        checks=keys_are("available", 3),
+    ),
+    Act(
+        "a checkout holds a licence key and gives it back",
+        ("checkout.actions.begin", "stock.work.GiveBack.run", "fulfillment.work.Restock.run"),
+        checks_out,
+        scenes.pooled,
+        again=unless_known(checks_out),
+        checks=keys_are("available", 2),
+    ),
+    Act(
+        "a licence key is sold",
+        ("stock.actions.take", *NOTICE),
+        notify,
+        in_turn(scenes.pooled, scenes.checkout),
+        checks=FULFILLED | MAILED | keys_are("sold", 1) | keys_are("available", 1),
+        parts=2,
+    ),
+    Act(
+        "an upload fulfils the order that waits",
+        (
+            "stock.actions.upload",
+            "stock.actions.take",
+            "fulfillment.work.Restock.run",
+            "fulfillment.actions.Fulfillment.restock",
+        ),
+        upload_keys,
+        scenes.without_key,
+        checks=FULFILLED | keys_are("sold", 1) | keys_are("available", 1),
+        parts=2,
+    ),
+]
+
 PAYMENTS = [
     Act(
         "a checkout is paid in the sandbox",
@@ -862,6 +909,7 @@ ACTS = [
     *LISTINGS,
     *CHECKOUTS,
     *STOCK,
+    *KEYS,
     *PAYMENTS,
     *FULFILLMENT,
     *REFUNDS,

@@ -30,6 +30,8 @@ from purvey.server.payments.model import Notice, Payment, Verdict
 from purvey.server.payments.sandbox.provider import Sandbox
 from purvey.server.refunds.model import Ask
 from purvey.server.refunds.rules import request
+from purvey.server.stock import actions as stock
+from purvey.server.stock.store import give_back
 
 TEXT = DeliverableIn(type="text", value="the goods")
 URL = DeliverableIn(type="url", value="https://example.com/the-goods")
@@ -133,6 +135,31 @@ static = on_sale(TEXT)
 def promised(on_late: str) -> Telling:
     """Make a listing whose content is promised within the hour."""
     return on_sale(content_type="generated", fulfill_within=3600, on_late=on_late, late_text="Take this meanwhile.")
+
+
+POOL = DeliverableIn(type="text", key_pool=True)
+
+
+async def keys(scene: Scene, *values: str) -> None:
+    """Upload licence keys."""
+    await stock.upload(scene.tools, scene.account.id, scene.names["listing"], values)
+
+
+async def pooled(scene: Scene) -> None:
+    """Put a listing on sale that gives each order a licence key, of which there are two."""
+    await draft(POOL, TEXT)(scene)
+    await keys(scene, "K1", "K2")
+    await listings.publish(scene.tools, scene.account.id, scene.names["listing"])
+
+
+async def without_key(scene: Scene) -> None:
+    """Have an order that waits for a licence key, because there is none: `{order}`."""
+    await pooled(scene)
+    await checkout(scene)
+    later = scene.tools.clock.now() + timedelta(hours=1)
+    await give_back(scene.tools.database, scene.account.id, scene.names["listing"], later)
+    await scene.tools.database.write("DELETE FROM pool_keys WHERE account_id = $1", scene.account.id)
+    await paid(scene)
 
 
 async def checkout(scene: Scene) -> None:

@@ -31,6 +31,7 @@ LISTING = Listing(
     content_type="static",
     checkout_schema=(),
     deliverables=(),
+    key_pool=None,
     page=Showcase(),
     metadata={},
     agent_callback_url=None,

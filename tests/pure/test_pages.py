@@ -391,7 +391,7 @@ def on_sale(schema: tuple[CheckoutField, ...]) -> Product:
         seller_name="B",
         checkout_schema=schema,
         page=Showcase(),
-        stock=None,
+        left=None,
     )
 
 

@@ -25,6 +25,7 @@ from purvey.server.files.work import RemoveFile
 from purvey.server.fulfillment import api as fulfillment_api
 from purvey.server.fulfillment import links_api
 from purvey.server.fulfillment.actions import Fulfillment
+from purvey.server.fulfillment.work import Restock
 from purvey.server.jobs.model import Kind
 from purvey.server.jobs.wake import Wake
 from purvey.server.jobs.worker import Worker
@@ -55,6 +56,7 @@ from purvey.server.refunds import api as refunds_api
 from purvey.server.refunds.actions import Refunds
 from purvey.server.refunds.work import CarryOut
 from purvey.server.settings import Settings, SettingsError
+from purvey.server.stock import api as stock_api
 from purvey.server.stock.work import GiveBack
 from purvey.server.storefront import api as storefront_api
 from purvey.server.storefront import library as library_pages
@@ -125,9 +127,9 @@ def build(settings: Settings, database: Database, clock: Clock, keyring: Keyring
     storage = Storage(settings.storage, settings.max_upload_bytes)
     work: list[Kind[Any]] = [
         *(SendSandboxNotice(tools, sandbox, inbox), HandOnNotice(tools, inbox), ConfirmFree(tools, inbox)),
-        *(Invite(tools, wake.poke), RemoveFile(tools, storage), GiveBack(tools), CarryOut(tools, refunds)),
+        *(Invite(tools, wake.poke), RemoveFile(tools, storage), GiveBack(tools), Restock(fulfillment)),
         *(DeliverWebhook(tools, outbound), GoOnWithReplay(tools), _mail(settings, tools)),
-        CheckDelivered(tools, Deadlines(fulfillment, [sandbox.name])),
+        *(CarryOut(tools, refunds), CheckDelivered(tools, Deadlines(fulfillment, [sandbox.name]))),
     ]
     worker = Worker(tools, wake, work, SLOTS, {"webhook": settings.webhook_rate} if settings.webhook_rate else None)
     shop = Shop(test_mode=settings.payments == "sandbox", has_mailbox=settings.has_mailbox)
@@ -194,6 +196,7 @@ def _routes(settings: Settings) -> list[ControllerRouterHandler]:
         accounts_api.routes,
         files_api.routes,
         listings_api.routes,
+        stock_api.routes,
         checkout_api.routes,
         payments_api.routes,
         # One router, because reading an order and changing it share a path.

@@ -9,12 +9,20 @@ Format = Literal["markdown"]
 
 
 class Content(msgspec.Struct, frozen=True):
-    """A checked deliverable that has no id yet. `value` is the URL or the text, `token` the file's id; never both."""
+    """A checked deliverable that has no id yet. `value` is the URL or the text, `token` the file's id; never both.
+
+    A text without value stands for the listing's key pool.
+    """
 
     type: DeliverableType
     value: str | None = None
     token: str | None = None
     format: Format | None = None
+
+    @property
+    def key_pool(self) -> bool:
+        """Whether each order gets a key of its own in its place."""
+        return self.type == "text" and self.value is None
 
 
 class NewDeliverable(msgspec.Struct, frozen=True):
@@ -38,3 +46,8 @@ class Deliverable(msgspec.Struct, frozen=True):
     value: str | None
     token: str | None
     format: Format | None
+
+    @property
+    def key_pool(self) -> bool:
+        """Whether each order gets a key of its own in its place: then it is a listing's, and has no value."""
+        return self.type == "text" and self.value is None

@@ -24,6 +24,12 @@ Say = Callable[[str, str], None]
 """Notes a fault: the field, and what is wrong with it."""
 
 
+KEY_POOL = (
+    "For type text, instead of `value`: each order gets a licence key of its own, of those uploaded with"
+    " PUT /v1/listings/{id}/keys. A listing may have one key pool; an order none"
+)
+
+
 class DeliverableIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What a buyer receives: `type` with `value` for url and text, with `token` for file."""
 
@@ -31,6 +37,7 @@ class DeliverableIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     value: Annotated[str, msgspec.Meta(description="The URL, or the text of up to 100,000 characters")] | None = None
     token: Annotated[str, msgspec.Meta(description="The id of an uploaded file, `file_...`")] | None = None
     format: Annotated[str, msgspec.Meta(description="`markdown`, for a text that is to be rendered")] | None = None
+    key_pool: Annotated[bool, msgspec.Meta(description=KEY_POOL)] | None = None
 
 
 def check(
@@ -40,16 +47,28 @@ def check(
     least: int = 0,
     most: int = MOST,
     numbered: bool = True,
+    pools: int = 0,
 ) -> tuple[Content, ...]:
     """Return the checked content of `items`, or raise ValidationError with every fault.
 
-    `at` is where the items stand in the request, for the errors; `numbered` says that their places follow.
+    `at` is where the items stand in the request, for the errors; `numbered` says that their places follow. `pools` is how many
+    key pools there may be: a listing may have one.
     """
     if not least <= len(items) <= most:
         needed = f"{least} to {most}" if least else f"at most {most}"
         raise invalid([FieldError(loc=list(at), msg=f"needs {needed} deliverables, not {len(items)}", type="count")])
     faults: list[FieldError] = []
     content = [_check_one(item, (*at, place) if numbered else at, faults) for place, item in enumerate(items)]
+    pooled = [place for place, item in enumerate(items) if item.key_pool]
+    for place in pooled[pools:]:
+        message = (
+            "is one too many: a listing has one key pool"
+            if pools
+            else "belongs to listings; give the key itself as `value`"
+        )
+        faults.append(
+            FieldError(loc=[*at, place, "key_pool"] if numbered else [*at, "key_pool"], msg=message, type="deliverable")
+        )
     if faults:
         raise invalid(faults)
     return tuple(one for one in content if one is not None)
@@ -65,9 +84,12 @@ def _check_one(item: DeliverableIn, at: Loc, faults: list[FieldError]) -> Conten
     if kind is None:
         say("type", "is required: file, url or text" if item.type is None else "must be file, url or text")
         return None
-    _check_pairing(item, kind, say)
+    if item.key_pool:
+        _check_pool(item, kind, say)
+    else:
+        _check_pairing(item, kind, say)
     value = item.value
-    if len(faults) == before:
+    if len(faults) == before and not item.key_pool:
         value = _CHECKS[kind](item, say)
     if len(faults) > before:
         return None
@@ -82,6 +104,14 @@ def _check_pairing(item: DeliverableIn, kind: DeliverableType, say: Say) -> None
         say(other, f"does not belong to type {kind}, which has a `{wanted}`")
     if item.format is not None and kind != "text":
         say("format", "belongs to type text only")
+
+
+def _check_pool(item: DeliverableIn, kind: DeliverableType, say: Say) -> None:
+    if kind != "text":
+        say("key_pool", "belongs to type text only")
+    for name in ("value", "token", "format"):
+        if getattr(item, name) is not None:
+            say(name, "does not belong to a key pool, whose keys are uploaded")
 
 
 def _check_text(item: DeliverableIn, say: Say) -> str | None:

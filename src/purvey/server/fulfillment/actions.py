@@ -5,21 +5,24 @@ win, and the other reads what has come of it. A process that dies before the com
 order is left to do, because mail, webhooks and further work were queued by the same statement.
 """
 
+import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 from purvey.server.access import actions as access
 from purvey.server.checkout import actions as checkouts
 from purvey.server.checkout.model import Checkout
+from purvey.server.errors import Conflict
 from purvey.server.fulfillment import links, rules
-from purvey.server.fulfillment.changing import BATCHES_AT_ONCE, LARGEST_BATCH, Changes
-from purvey.server.fulfillment.model import Change, Changed, Deliver
+from purvey.server.fulfillment.changing import BATCHES_AT_ONCE, LARGEST_BATCH, READINGS, Changes
+from purvey.server.fulfillment.model import Change, Changed, Deliver, Transition
 from purvey.server.kit.batching import Batcher
 from purvey.server.kit.idempotency import Idempotency
 from purvey.server.kit.tools import Tools
 from purvey.server.orders import actions as orders
 from purvey.server.orders.model import Order
 from purvey.server.payments.model import Accepted, Notice, Payment, Refused, Verdict
+from purvey.server.stock import actions as stock
 
 Claim = tuple[Payment, Notice | None]
 
@@ -35,6 +38,9 @@ class Fulfillment:
         self._changes = Changes(tools, records, wake)
         self._payments: Batcher[Claim, Verdict] = Batcher(
             self._pay_all, key=lambda claim: claim[0].checkout_id, largest=LARGEST_BATCH, at_once=BATCHES_AT_ONCE
+        )
+        self._restocks: Batcher[Transition, bool] = Batcher(
+            self._restock_all, key=lambda transition: transition.after.id, largest=LARGEST_BATCH
         )
 
     async def paid(self, payment: Payment, notice: Notice | None = None) -> Verdict:
@@ -79,12 +85,21 @@ class Fulfillment:
 
     async def _pay_all(self, claims: Sequence[Claim]) -> list[Verdict]:
         sold = await checkouts.load(self._tools, [payment.checkout_id for payment, _ in claims])
-        fresh = [
-            claim for claim in claims if _refusal(sold, claim[0]) is None and not sold[claim[0].checkout_id].order_id
-        ]
-        made = await self._make([(sold[payment.checkout_id], payment, notice) for payment, notice in fresh])
-        missed = [payment.checkout_id for payment, _ in fresh if payment.checkout_id not in made]
-        sold |= await checkouts.load(self._tools, missed) if missed else {}
+        made: dict[str, Verdict] = {}
+        left = [claim for claim in claims if _refusal(sold, claim[0]) is None]
+        for _ in range(READINGS):
+            fresh = [claim for claim in left if not sold[claim[0].checkout_id].order_id]
+            made |= await self._make([(sold[payment.checkout_id], payment, notice) for payment, notice in fresh])
+            missed = [payment.checkout_id for payment, _ in fresh if payment.checkout_id not in made]
+            sold |= await checkouts.load(self._tools, missed) if missed else {}
+            # A licence key that was held may have been given back at this very moment; then there is another, or none.
+            left = [
+                claim
+                for claim in fresh
+                if claim[0].checkout_id in missed and rules.needs_key(sold[claim[0].checkout_id])
+            ]
+            if not left:
+                break
         paid = await self._paid_by(one for one in sold.values() if one.id not in made)
         return [made.get(payment.checkout_id) or _found(sold, paid, payment) for payment, _ in claims]
 
@@ -97,7 +112,9 @@ class Fulfillment:
     async def _make(self, paid: Sequence[tuple[Checkout, Payment, Notice | None]]) -> dict[str, Verdict]:
         if not paid:
             return {}
-        transitions = [rules.paid(*one, self._changes.draw()) for one in paid]
+        keyed = [(sold.account_id, sold.listing_id, sold.id) for sold, _, _ in paid if rules.needs_key(sold)]
+        keys = await stock.take(self._tools, keyed, waited=False) if keyed else {}
+        transitions = [rules.paid(*one, keys.get(one[0].id), self._changes.draw()) for one in paid]
         done = await self._changes.write(transitions)
         return {
             t.after.checkout_id: Accepted(
@@ -106,6 +123,33 @@ class Fulfillment:
             for t in transitions
             if t.after.id in done
         }
+
+    async def restock(self, account_id: str, listing_id: str) -> None:
+        """Give licence keys to the orders of a listing that wait for one, the oldest first, as long as there are any.
+
+        What comes in between (a refund, a delivery by hand) wins; its key goes back when its time is over. Raises Conflict when
+        orders keep changing.
+        """
+        fruitless = 0
+        while fruitless < READINGS:
+            waiting = await orders.without_key(self._tools, account_id, listing_id, LARGEST_BATCH)
+            keyed = [(account_id, listing_id, order.checkout_id) for order in waiting]
+            keys = await stock.take(self._tools, keyed, waited=True) if keyed else {}
+            sold = await checkouts.load(self._tools, list(keys))
+            given = [
+                rules.restocked(order, sold[order.checkout_id], keys[order.checkout_id], self._changes.draw())
+                for order in waiting
+                if order.checkout_id in keys
+            ]
+            if not given:
+                return
+            done = await asyncio.gather(*[self._restocks.submit(one) for one in given])
+            fruitless = 0 if any(done) else fruitless + 1
+        raise Conflict(f"The orders of {listing_id} that wait for keys are being changed by others at this moment.")
+
+    async def _restock_all(self, transitions: Sequence[Transition]) -> list[bool]:
+        done = await self._changes.write(transitions)
+        return [transition.after.id in done for transition in transitions]
 
 
 def _refusal(sold: dict[str, Checkout], payment: Payment) -> Refused | None:

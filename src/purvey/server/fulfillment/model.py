@@ -17,6 +17,8 @@ from purvey.server.payments.model import NewNotice, RefundNote
 
 DUE_JOB = "deadlines.check"
 DUE_LANE = "deadlines"
+RESTOCK = "fulfillment.restock"
+"""The job that gives licence keys to the orders of a listing that wait for one; its `ref` is the listing."""
 
 
 class Link(msgspec.Struct, frozen=True):
@@ -35,6 +37,18 @@ class Draw(msgspec.Struct, frozen=True):
     now: datetime
 
 
+class KeySale(msgspec.Struct, frozen=True):
+    """A licence key that its checkout holds, and that becomes the order's: the attributes of the SQL type `key_sale`, in its order.
+
+    An order whose key is not held any more is neither made nor changed.
+    """
+
+    account_id: str
+    order_id: str
+    checkout_id: str
+    key_id: str
+
+
 class Transition(msgspec.Struct, frozen=True, kw_only=True):
     """`before` is None for an order that is new; `after` is its state at the end, `steps` how it got there.
 
@@ -48,6 +62,7 @@ class Transition(msgspec.Struct, frozen=True, kw_only=True):
     content: Sequence[NewDeliverable] = ()
     ends_grant: bool = False
     grant: NewGrant | None = None
+    key: KeySale | None = None
     refunds: Sequence[RefundNote] = ()
     messages: Sequence[NewMessage] = ()
     jobs: Sequence[NewJob] = ()

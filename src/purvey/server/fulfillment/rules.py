@@ -14,7 +14,7 @@ from purvey.server.deliverables.model import Deliverable, NewDeliverable
 from purvey.server.errors import AlreadyFulfilled
 from purvey.server.events.model import EventType, NewEvent
 from purvey.server.fulfillment.kinds import KINDS
-from purvey.server.fulfillment.model import DUE_JOB, DUE_LANE, Deliver, Draw, Seen, Transition
+from purvey.server.fulfillment.model import DUE_JOB, DUE_LANE, RESTOCK, Deliver, Draw, KeySale, Seen, Transition
 from purvey.server.jobs.model import NewJob
 from purvey.server.mail.model import FOR_SELLERS, Facts, NewMessage, Template
 from purvey.server.orders import rules as orders
@@ -26,27 +26,78 @@ REMINDED_AFTER = timedelta(hours=24)
 """When the seller is reminded of an order for which nothing was promised: by then the webhook has had its last attempt."""
 
 
-def paid(checkout: Checkout, payment: Payment, notice: Notice | None, draw: Draw) -> Transition:
-    """Return the new order of a paid `checkout`, settled as its kind says."""
+def paid(checkout: Checkout, payment: Payment, notice: Notice | None, key: str | None, draw: Draw) -> Transition:
+    """Return the new order of a paid `checkout`, settled as its kind says. `key` is the licence key that the checkout holds."""
     kind = KINDS[checkout.content_type]
     order = _new_order(checkout, payment, draw)
-    sold = [one.id for one in checkout.deliverables] if kind.after_payment is Status.FULFILLED else []
-    settled = orders.settle(order, kind.after_payment, draw.now, deliverables=sold)
+    if key is None and needs_key(checkout):
+        return _without_key(order, checkout, payment, notice, draw)
+    sold = _content(checkout, key) if kind.after_payment is Status.FULFILLED else ()
+    settled = orders.settle(order, kind.after_payment, draw.now, deliverables=[one.id for one in sold])
     settled = _promised(settled, checkout.promise)
     grant = _grant(settled, draw)
     events = [event(order, EventType.ORDER_PAID, (), draw)]
     if settled.status is Status.FULFILLED:
-        events.append(event(settled, EventType.ORDER_FULFILLED, checkout.deliverables, draw))
+        events.append(event(settled, EventType.ORDER_FULFILLED, sold, draw))
     return Transition(
         before=None,
         after=settled,
         steps=orders.steps(None, [("pay", order), ("settle", settled)], payment.provider),
         grant=grant,
+        key=_sale(settled, key),
         messages=[message(settled, kind.mail, draw, grant)] if kind.mail else [],
         jobs=[_due_job(settled)] if settled.status is Status.PROCESSING else [],
         notice=handled(notice, settled.id) if notice else None,
         events=events,
     )
+
+
+def needs_key(checkout: Checkout) -> bool:
+    """Return whether a licence key belongs to what was bought."""
+    return any(one.key_pool for one in checkout.deliverables)
+
+
+def restocked(order: Order, checkout: Checkout, key: str, draw: Draw) -> Transition:
+    """Return the transition that gives an order the licence key that it has waited for, and with it all that was bought."""
+    content = _content(checkout, key)
+    settled = orders.settle(order, Status.FULFILLED, draw.now, deliverables=[one.id for one in content])
+    grant = _grant(settled, draw)
+    return Transition(
+        before=order,
+        after=settled,
+        steps=orders.steps(order, [("restock", settled)], "stock"),
+        grant=grant,
+        key=_sale(settled, key),
+        messages=[message(settled, Template.READY, draw, grant)],
+        events=[event(settled, EventType.ORDER_FULFILLED, content, draw)],
+    )
+
+
+def _without_key(order: Order, checkout: Checkout, payment: Payment, notice: Notice | None, draw: Draw) -> Transition:
+    """Return the new order of a payment for which no licence key is left: it waits, and buyer and seller are told.
+
+    The job looks for a key once more: one that is uploaded at this moment sees no order that waits.
+    """
+    settled = _promised(orders.settle(order, Status.PROCESSING, draw.now), checkout.promise)
+    look_again = NewJob(draw.new_id("job_"), "stock", RESTOCK, order.account_id, order.listing_id, draw.now)
+    return Transition(
+        before=None,
+        after=settled,
+        steps=orders.steps(None, [("pay", order), ("settle", settled)], payment.provider),
+        messages=[message(settled, one, draw) for one in (Template.CONFIRMATION, Template.KEYS_MISSING)],
+        jobs=[look_again, _due_job(settled)],
+        notice=handled(notice, settled.id) if notice else None,
+        events=[event(order, EventType.ORDER_PAID, (), draw)],
+    )
+
+
+def _content(checkout: Checkout, key: str | None) -> list[wire.DeliverableFacts]:
+    """Return what was bought, with the order's own key in the place of the pool."""
+    return [wire.DeliverableFacts(key, one.type) if key and one.key_pool else one for one in checkout.deliverables]
+
+
+def _sale(order: Order, key: str | None) -> KeySale | None:
+    return KeySale(order.account_id, order.id, order.checkout_id, key) if key else None
 
 
 def deliver(command: Deliver, seen: Seen, draw: Draw) -> Transition | None:

@@ -21,7 +21,7 @@ from purvey.server.listings import rules, store
 from purvey.server.listings.answers import in_form_order
 from purvey.server.listings.model import Listing, Product, Sale, Secret, Showcase, Status
 from purvey.server.listings.secrets import rotated, with_secrets
-from purvey.server.listings.shown import NOTHING_REVEALED, Revealed, listing_out
+from purvey.server.listings.shown import NOTHING_REVEALED, Beside, Revealed, listing_out
 from purvey.server.listings.step import Step
 from purvey.server.listings.wire import ListingChanges, ListingOut, NewListing, SecretRotation
 from purvey.server.orders.wire import DeliverableFacts, DeliverableOut
@@ -80,11 +80,12 @@ async def delete(tools: Tools, account_id: str, listing_id: str) -> None:
 
 async def publish(tools: Tools, account_id: str, listing_id: str) -> ListingOut:
     """Put a listing on sale; one that is on sale stays as it is. Raises PublishFailed with what is missing."""
+    keys = await store.keys_left_of(tools.database, account_id, listing_id)
 
     def step(listing: Listing) -> Step:
         if listing.status is Status.PUBLISHED:
             return Step(listing=listing)
-        if missing := rules.blockers(listing):
+        if missing := rules.blockers(listing, keys=keys):
             raise PublishFailed(f"It cannot be published yet: {missing[0].message}", actions=missing, next=missing[0])
         now = tools.clock.now()
         first = listing.published_at or now
@@ -116,7 +117,7 @@ async def set_deliverables(
     tools: Tools, account_id: str, listing_id: str, items: Sequence[DeliverableIn]
 ) -> ListingOut:
     """Replace the deliverables of a draft (FU-7). Raises NotInDraft, Conflict for a listing that takes none, ValidationError."""
-    given = check(items)
+    given = check(items, pools=1)
     return await _run(
         tools, account_id, listing_id, lambda listing: _with_content(tools, listing, given), wanted(given)
     )
@@ -124,7 +125,7 @@ async def set_deliverables(
 
 async def add_deliverable(tools: Tools, account_id: str, listing_id: str, item: DeliverableIn) -> DeliverableOut:
     """Add one deliverable to a draft; raises as `set_deliverables` does, and Conflict when there are three."""
-    content = check([item], at=(), numbered=False)
+    content = check([item], at=(), numbered=False, pools=1)
 
     def step(listing: Listing) -> Step:
         count = len(listing.deliverables)
@@ -133,6 +134,8 @@ async def add_deliverable(tools: Tools, account_id: str, listing_id: str, item: 
             raise Conflict(
                 f"There are {count} deliverables, the most there may be.", current_count=count, max_count=MOST
             )
+        if item.key_pool and listing.key_pool:
+            raise Conflict("There is a key pool already; upload keys to it.", current_count=1, max_count=1)
         return _with_content(tools, listing, content, keep=listing.deliverables)
 
     shown = await _run(tools, account_id, listing_id, step, wanted(content, (), numbered=False))
@@ -149,7 +152,10 @@ async def remove_deliverables(
         if deliverable_id is not None and deliverable_id not in listing.deliverables:
             raise unknown("deliverable", deliverable_id)
         left = [one for one in listing.deliverables if deliverable_id not in {None, one}]
-        return Step(listing=msgspec.structs.replace(listing, deliverables=left, updated_at=tools.clock.now()))
+        pool = listing.key_pool if listing.key_pool in left else None
+        return Step(
+            listing=msgspec.structs.replace(listing, deliverables=left, key_pool=pool, updated_at=tools.clock.now())
+        )
 
     return await _run(tools, account_id, listing_id, step)
 
@@ -167,7 +173,7 @@ async def for_sale(tools: Tools, listing_id: str) -> Sale:
     listing = await store.for_buyers(tools.database, listing_id)
     if listing is None or listing.status is not Status.PUBLISHED:
         raise unknown("listing on sale", listing_id)
-    if listing.stock == 0:
+    if await _left(tools, listing) == 0:
         raise sold_out(listing.name)
     content = await _content(tools, [listing])
     seller = await accounts.get_account(tools, listing.account_id)
@@ -180,13 +186,15 @@ async def for_sale(tools: Tools, listing_id: str) -> Sale:
         currency=listing.currency,
         content_type=listing.content_type,
         checkout_schema=tuple(listing.checkout_schema),
-        deliverables=tuple(DeliverableFacts(one, content[one].type) for one in listing.deliverables),
+        deliverables=tuple(
+            DeliverableFacts(one, content[one].type, content[one].key_pool) for one in listing.deliverables
+        ),
         snapshot=msgspec.Raw(msgspec.json.encode({**snapshot, "metadata": listing.metadata})),
         seller=msgspec.Raw(msgspec.json.encode({"id": seller.id, "name": seller.name, "email": seller.email})),
         grant_after=listing.grant_after,
         grant_downloads=listing.grant_downloads,
         promise=rules.promise_of(listing),
-        limited=listing.stock is not None,
+        limited=listing.stock is not None or listing.key_pool is not None,
     )
 
 
@@ -214,8 +222,13 @@ async def on_page(tools: Tools, listing_id: str) -> Product:
         seller_name=seller.name,
         checkout_schema=in_form_order(listing.checkout_schema),
         page=listing.page,
-        stock=listing.stock,
+        left=await _left(tools, listing),
     )
+
+
+async def _left(tools: Tools, listing: Listing) -> int | None:
+    keys = await store.keys_left(tools.database, listing.account_id, [listing], 1)
+    return rules.left(listing, keys.get(listing.id))
 
 
 def _blank(tools: Tools, account: Account) -> Listing:
@@ -232,6 +245,7 @@ def _blank(tools: Tools, account: Account) -> Listing:
         content_type="static",
         checkout_schema=(),
         deliverables=(),
+        key_pool=None,
         page=Showcase(),
         metadata={},
         agent_callback_url=None,
@@ -253,13 +267,13 @@ def _blank(tools: Tools, account: Account) -> Listing:
 
 
 def _given_content(data: ListingChanges) -> tuple[Content, ...] | None:
-    return None if data.deliverables is UNSET else check(data.deliverables)
+    return None if data.deliverables is UNSET else check(data.deliverables, pools=1)
 
 
 def _changed(tools: Tools, listing: Listing, data: ListingChanges, given: Sequence[Content] | None) -> Step:
     if given is not None and listing.version:
         rules.require_draft(listing)
-    emptied = listing if given is None else msgspec.structs.replace(listing, deliverables=())
+    emptied = listing if given is None else msgspec.structs.replace(listing, deliverables=(), key_pool=None)
     changed = rules.apply(emptied, data, tools.clock.now(), private_urls=tools.private_urls)
     step = with_secrets(tools, changed, data)
     if changed.agent_callback_url and changed.callback_endpoint_id is None:
@@ -286,7 +300,11 @@ def _with_content(tools: Tools, listing: Listing, content: Sequence[Content], ke
         for one in content
     ]
     ids = [*keep, *(one.id for one in made)]
-    return Step(listing=msgspec.structs.replace(listing, deliverables=ids, updated_at=tools.clock.now()), made=made)
+    pool = next(
+        (one.id for one, of in zip(made, content, strict=True) if of.key_pool), listing.key_pool if keep else None
+    )
+    changed = msgspec.structs.replace(listing, deliverables=ids, key_pool=pool, updated_at=tools.clock.now())
+    return Step(listing=changed, made=made)
 
 
 def _require_content_type(listing: Listing) -> None:
@@ -335,9 +353,14 @@ async def _all_shown(
 ) -> list[ListingOut]:
     content = await _content(tools, listings)
     stats = await store.stats(tools.database, account_id, listings) if listings else {}
+    keys = await store.keys_left(tools.database, account_id, listings, rules.FEW_KEYS)
     return [
         listing_out(
-            listing, [_out(content[one]) for one in listing.deliverables], stats[listing.id], tools.base_url, revealed
+            listing,
+            [_out(content[one]) for one in listing.deliverables],
+            Beside(stats[listing.id], keys.get(listing.id)),
+            tools.base_url,
+            revealed,
         )
         for listing in listings
     ]
@@ -349,4 +372,4 @@ async def _content(tools: Tools, listings: Sequence[Listing]) -> dict[str, Deliv
 
 
 def _out(one: Deliverable) -> DeliverableOut:
-    return DeliverableOut(one.id, one.type, one.value, one.token, one.format)
+    return DeliverableOut(one.id, one.type, one.value, one.token, one.format, one.key_pool or UNSET)

@@ -88,7 +88,10 @@ class Secret(msgspec.Struct, frozen=True):
 
 
 class Listing(msgspec.Struct, frozen=True, kw_only=True):
-    """One row of `listings`. `price` is in minor units, `grant_after` in hours, `fulfill_within` in seconds."""
+    """One row of `listings`. `price` is in minor units, `grant_after` in hours, `fulfill_within` in seconds.
+
+    `key_pool` is the one of its deliverables in whose place each order gets a licence key.
+    """
 
     id: str
     account_id: str
@@ -101,6 +104,7 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True):
     content_type: ContentType
     checkout_schema: Sequence[CheckoutField]
     deliverables: Sequence[str]
+    key_pool: str | None
     page: Showcase
     metadata: dict[str, str]
     agent_callback_url: str | None
@@ -151,7 +155,10 @@ class Sale(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Product(msgspec.Struct, frozen=True, kw_only=True):
-    """What the product page shows; the checkout schema stands in the order of the form."""
+    """What the product page shows; the checkout schema stands in the order of the form.
+
+    `left` is how many can be bought now, counting no further than one where keys limit it; None: any number.
+    """
 
     listing_id: str
     slug: str
@@ -162,4 +169,4 @@ class Product(msgspec.Struct, frozen=True, kw_only=True):
     seller_name: str
     checkout_schema: tuple[CheckoutField, ...]
     page: Showcase
-    stock: int | None
+    left: int | None

@@ -5,7 +5,7 @@ import binascii
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from msgspec import UNSET
@@ -28,6 +28,7 @@ from purvey.server.orders.model import ContentType, Promise
 from purvey.server.orders.wire import FULFILLMENT
 
 __all__ = [
+    "FEW_KEYS",
     "SECRET_PREFIX",
     "apply",
     "blockers",
@@ -35,6 +36,7 @@ __all__ = [
     "check_schema",
     "check_signing_secret",
     "content_type_of",
+    "left",
     "preview",
     "readiness",
     "require_draft",
@@ -44,6 +46,8 @@ SECRET_PREFIX = "whsec_"  # noqa: S105  # marks a secret, is none
 """What follows it is the key in base64, as Standard Webhooks has it."""
 
 LONGEST_NAME = 100
+FEW_KEYS = 10
+"""With fewer licence keys than this left, a seller is told to upload more."""
 
 _IMPLIED: Mapping[Fulfillment, ContentType] = MappingProxyType({"managed": "static", "external": "generated"})
 _RENAMED = MappingProxyType({"grant_hours": "grant_after"})
@@ -131,8 +135,16 @@ def require_draft(listing: Listing) -> None:
         )
 
 
-def blockers(listing: Listing) -> list[ListingAction]:
-    """Return what keeps the listing from being published (FU-8)."""
+def left(listing: Listing, keys: int | None) -> int | None:
+    """Return how many of the listing can be bought now; None: any number. `keys` is None for one without a key pool."""
+    limits = [one for one in (listing.stock, keys) if one is not None]
+    return min(limits) if limits else None
+
+
+def blockers(listing: Listing, *, keys: int | None = None) -> list[ListingAction]:
+    """Return what keeps the listing from being published (FU-8). `keys` is how many licence keys it has left, if it has a pool."""
+    if listing.key_pool and not keys:
+        return [_upload_keys(listing, "required", "No licence key is left to sell; upload keys.")]
     if listing.content_type == "static" and not listing.deliverables:
         return [
             ListingAction(
@@ -161,9 +173,18 @@ def blockers(listing: Listing) -> list[ListingAction]:
     return []
 
 
-def readiness(listing: Listing) -> ListingReadiness:
-    """Return whether the listing can be bought, and what to do about it. Publishing is named when nothing else is in its way."""
-    actions = blockers(listing)
+def _upload_keys(listing: Listing, priority: Literal["required", "suggested"], message: str) -> ListingAction:
+    upload = Resolve(method="PUT", endpoint=f"/v1/listings/{listing.id}/keys", params={"keys": ["..."]})
+    code: Literal["upload_keys", "keys_low"] = "upload_keys" if priority == "required" else "keys_low"
+    return ListingAction(code=code, priority=priority, message=message, resolve=upload)
+
+
+def readiness(listing: Listing, *, keys: int | None = None) -> ListingReadiness:
+    """Return whether the listing can be bought, and what to do about it. Publishing is named when nothing else is in its way.
+
+    `keys` is how many licence keys it has left, counted up to `FEW_KEYS`, if it has a pool.
+    """
+    actions = blockers(listing, keys=keys)
     if not actions and listing.status is not Status.PUBLISHED:
         publish = Resolve(method="POST", endpoint=f"/v1/listings/{listing.id}/publish")
         message = f"The listing is {listing.status}; publish it to sell it."
@@ -173,7 +194,12 @@ def readiness(listing: Listing) -> ListingReadiness:
         actions.append(
             ListingAction(code="restock", message="It is sold out; set `stock`, or null for no limit.", resolve=more)
         )
-    return ListingReadiness(sellable=not actions, actions=actions, next=actions[0] if actions else None)
+    sellable = not actions
+    if keys and keys < FEW_KEYS:
+        actions.append(
+            _upload_keys(listing, "suggested", f"Licence keys left for new buyers: {keys}. Upload more in time.")
+        )
+    return ListingReadiness(sellable=sellable, actions=actions, next=actions[0] if actions else None)
 
 
 def _implied(fulfillment: Fulfillment | None, *, webhook: bool, current: ContentType | None) -> ContentType:

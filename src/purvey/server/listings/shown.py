@@ -21,13 +21,23 @@ class Revealed(msgspec.Struct, frozen=True, kw_only=True):
 NOTHING_REVEALED = Revealed()
 
 
+class Beside(msgspec.Struct, frozen=True):
+    """What is kept beside a listing: what it has sold, and how many licence keys it has left, if it has a pool.
+
+    The keys are counted as far as it matters to its seller, see `rules.FEW_KEYS`.
+    """
+
+    stats: Stats
+    keys: int | None
+
+
 def url_of(base_url: str, listing_id: str, slug: str) -> str:
     """Return the address of the product page."""
     return f"{base_url}/l/{listing_id}/{slug}" if slug else f"{base_url}/l/{listing_id}"
 
 
 def listing_out(
-    listing: Listing, deliverables: Sequence[DeliverableOut], stats: Stats, base_url: str, revealed: Revealed
+    listing: Listing, deliverables: Sequence[DeliverableOut], beside: Beside, base_url: str, revealed: Revealed
 ) -> ListingOut:
     """Return `listing` for the API."""
     return ListingOut(
@@ -59,8 +69,8 @@ def listing_out(
         **msgspec.structs.asdict(listing.page),
         stock=listing.stock,
         metadata=listing.metadata,
-        readiness=readiness(listing),
-        stats=stats,
+        readiness=readiness(listing, keys=beside.keys),
+        stats=beside.stats,
         created_at=listing.created_at,
         updated_at=listing.updated_at,
         published_at=listing.published_at,

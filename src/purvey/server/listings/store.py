@@ -23,6 +23,7 @@ _COLUMNS = (
     "content_type",
     "checkout_schema",
     "deliverables",
+    "key_pool",
     "page",
     "metadata",
     "agent_callback_url",
@@ -106,7 +107,7 @@ async def page(
 
 async def delete(connection: Connection, account_id: str, listing_id: str) -> bool:
     """Delete the listing unless it has orders; return whether it was deleted."""
-    sql = "DELETE FROM listings WHERE account_id = $1 AND id = $2 AND NOT orders_exist($1, $2) RETURNING id"
+    sql = "DELETE FROM listings WHERE account_id = $1 AND id = $2 AND NOT orders_exist($1, $2) RETURNING id, keys_drop($1, $2)"
     return bool(await connection.fetch(sql, account_id, listing_id))
 
 
@@ -129,6 +130,20 @@ async def set_callback(connection: Connection, listing: Listing, now: datetime) 
         listing.signing.before_until,
         now,
     )
+
+
+async def keys_left(database: Database, account_id: str, listings: Sequence[Listing], most: int) -> dict[str, int]:
+    """Return how many licence keys new buyers may have of each listing that has a pool, counting no further than `most`."""
+    pooled = [listing.id for listing in listings if listing.key_pool]
+    rows = await database.rows("SELECT * FROM keys_left($1, $2, $3)", account_id, pooled, most) if pooled else []
+    return {row["listing_id"]: row["keys"] for row in rows}
+
+
+async def keys_left_of(database: Database, account_id: str, listing_id: str) -> int:
+    """Return 1 if the listing has a licence key that may be sold, or else 0."""
+    [row] = await database.rows("SELECT keys FROM keys_left($1, $2, 1)", account_id, [listing_id])
+    keys: int = row["keys"]
+    return keys
 
 
 async def stats(database: Database, account_id: str, listings: Sequence[Listing]) -> dict[str, Stats]:
@@ -157,6 +172,7 @@ def _values(listing: Listing) -> tuple[Any, ...]:
         listing.content_type,
         listing.checkout_schema,
         listing.deliverables,
+        listing.key_pool,
         listing.page,
         listing.metadata,
         listing.agent_callback_url,

@@ -17,6 +17,8 @@ class Template(StrEnum):
     """The content is there. For a static order it is the only mail, and the receipt."""
     FRESH_LINK = "fresh_link"
     """The order's page has a new address, because the buyer or the seller asked for it, or the buyer's own was put right."""
+    KEYS_MISSING = "keys_missing"
+    """To the seller, without a link: an order was paid for which no licence key is left."""
     SIGN_IN = "sign_in"
     """What signs a buyer in to the library: about an address, not about an order."""
     REFUND = "refund"
@@ -31,7 +33,7 @@ class Template(StrEnum):
     """To the seller: webhooks do not arrive. About an endpoint, not about an order."""
 
 
-FOR_SELLERS = frozenset({Template.REMINDER, Template.DISPUTED})
+FOR_SELLERS = frozenset({Template.REMINDER, Template.DISPUTED, Template.KEYS_MISSING})
 """What goes to the seller: such a mail carries no link, because the order's page is the buyer's."""
 
 LEADS_TO: Mapping[Template, str] = {

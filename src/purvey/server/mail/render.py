@@ -27,6 +27,7 @@ TITLES = {
     Template.LATE: "Your order is late",
     Template.REMINDER: "A buyer is waiting",
     Template.DISPUTED: "A payment is disputed",
+    Template.KEYS_MISSING: "A licence key is missing",
 }
 REFUND_TITLES = {"whole": "Your refund", "part": "A part of your money goes back", "second": "You paid twice"}
 """Of what a refund is of its order, the title of its mail."""
@@ -113,7 +114,7 @@ def _title(template: Template, facts: Facts) -> str:
             return "We got your payment" if facts.amount else "We got your order"
         case Template.REFUND:
             return REFUND_TITLES[facts.refund or "part"]
-        case Template.FRESH_LINK | Template.LATE | Template.REMINDER | Template.DISPUTED:
+        case Template.FRESH_LINK | Template.LATE | Template.REMINDER | Template.DISPUTED | Template.KEYS_MISSING:
             return TITLES[template]
         case _:
             return "Your order" if facts.content_type == "static" else "Your order is ready"

@@ -58,6 +58,11 @@ async def of_buyer(tools: Tools, email: str, order_id: str) -> Order:
     return found
 
 
+async def without_key(tools: Tools, account_id: str, listing_id: str, limit: int) -> list[Order]:
+    """Return up to `limit` paid orders of the listing that wait for a licence key, the oldest first."""
+    return await store.without_key(tools.database, account_id, listing_id, limit)
+
+
 async def history(tools: Tools, account_id: str, order_id: str) -> list[HistoryEntry]:
     """Return every change of the order, oldest first; raise NotFound for an order that is not the account's."""
     entries = await store.history(tools.database, account_id, order_id)

@@ -94,6 +94,18 @@ async def bought_with(database: Database, email: str, after: Position | None, li
     return [_order(row) for row in rows]
 
 
+async def without_key(database: Database, account_id: str, listing_id: str, limit: int) -> list[Order]:
+    """Return up to `limit` orders of the listing that wait for a licence key, the oldest first."""
+    rows = await database.rows(
+        "SELECT * FROM orders WHERE account_id = $1 AND listing_id = $2 AND content_type = 'static' AND status = 'processing'"
+        " AND payment_status <> 'refunded' AND dispute_status IS DISTINCT FROM 'lost' ORDER BY paid_at, id LIMIT $3",
+        account_id,
+        listing_id,
+        limit,
+    )
+    return [_order(row) for row in rows]
+
+
 async def of_buyer(database: Database, email: str, order_id: str) -> Order | None:
     """Return the order, if it was bought with this e-mail address."""
     row = await database.row(

@@ -27,11 +27,12 @@ class PaymentOut(msgspec.Struct, frozen=True):
     reference: str
 
 
-class DeliverableFacts(msgspec.Struct, frozen=True):
-    """A deliverable without what it holds."""
+class DeliverableFacts(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A deliverable without what it holds. `key_pool`: each order gets a key of its own in its place."""
 
     id: str
     type: str
+    key_pool: bool = False
 
 
 class OrderFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,13 +73,17 @@ class OrderFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeliverableOut(msgspec.Struct, frozen=True):
-    """A deliverable, whole. `value` is the URL or the text, `token` the file's id."""
+    """A deliverable, whole. `value` is the URL or the text, `token` the file's id.
+
+    `key_pool` marks the place of a listing's licence keys, which has no value; an order has its own key there, as a text.
+    """
 
     id: str
     type: str
     value: str | None = None
     token: str | None = None
     format: str | None = None
+    key_pool: Literal[True] | msgspec.UnsetType = msgspec.UNSET
     object: Literal["deliverable"] = "deliverable"
 
 
@@ -154,6 +159,8 @@ def readiness(order: Order) -> OrderReadiness:
     """Return what is still to be done for the buyer of `order`."""
     if order.status is not Status.PROCESSING or order.payment_status is PaymentStatus.REFUNDED:
         return OrderReadiness(fulfilled=order.status is Status.FULFILLED)
+    if order.content_type == "static":
+        return _without_key(order)
     late = order.late_at is not None
     action = Action(
         code="fulfillment_late" if late else "fulfillment_pending",
@@ -165,6 +172,24 @@ def readiness(order: Order) -> OrderReadiness:
         resolve={"method": "POST", "endpoint": f"/v1/orders/{order.id}/fulfill"},
     )
     return OrderReadiness(fulfilled=False, actions=(action,), next=action)
+
+
+def _without_key(order: Order) -> OrderReadiness:
+    upload = Action(
+        code="keys_missing",
+        kind="api",
+        priority="required",
+        message="The buyer has paid, and no licence key was left. Upload keys: the orders that have waited longest get them first.",
+        resolve={"method": "PUT", "endpoint": f"/v1/listings/{order.listing_id}/keys"},
+    )
+    by_hand = Action(
+        code="fulfillment_pending",
+        kind="api",
+        priority="suggested",
+        message="Or deliver this one order by hand.",
+        resolve={"method": "POST", "endpoint": f"/v1/orders/{order.id}/fulfill"},
+    )
+    return OrderReadiness(fulfilled=False, actions=(upload, by_hand), next=upload)
 
 
 def order_out(order: Order, deliverables: Sequence[DeliverableOut], access_url: str | None) -> OrderOut:

@@ -1,4 +1,6 @@
-"""What is left of a listing. A checkout holds one of its stock for half an hour, and gives it back when it is not paid.
+"""What is left of a listing: its stock, and its pool of licence keys.
 
-Offers SQL functions: `stock_hold`, which a checkout is stored with, and `stock_sell`, which its payment calls; `work.GiveBack`.
+A checkout holds one of both for half an hour, and gives them back when it is not paid. For that there are the SQL functions
+`stock_hold`, which a checkout is stored with, and `stock_sell`, which its payment calls; `keys_lost` and `keys_sell` make a held
+key the content of its order. `actions.take` finds a key for what was paid after its time; `actions.upload` adds keys.
 """

@@ -166,6 +166,7 @@ def _waiting(order: Order, shop: Shop, now: datetime) -> views.WaitingView:
         due_at=order.fulfill_due_at,
         is_late=over or order.late_at is not None,
         on_late=order.on_late,
+        waits_for="restock" if order.content_type == "static" else "making",
     )
 
 

@@ -43,7 +43,7 @@ def product_view(
 def _availability(product: Product) -> views.Availability:
     if product.status is not Status.PUBLISHED:
         return "not_for_sale"
-    return "sold_out" if product.stock == 0 else "for_sale"
+    return "sold_out" if product.left == 0 else "for_sale"
 
 
 def _email() -> views.Field:

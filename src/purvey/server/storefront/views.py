@@ -157,11 +157,13 @@ class WaitingView(Page, frozen=True, kw_only=True):
     """Paid, and the content is not there yet.
 
     The page asks again after `refresh_after` seconds; without JavaScript it reloads, less often, every `reload_after` seconds.
-    `due_at` is the seller's promise, if there is one; once it `is_late`, `on_late` is what follows.
+    It waits for the seller to make it, or for licence keys, which had run out. `due_at` is the seller's promise, if there is one;
+    once it `is_late`, `on_late` is what follows.
     """
 
     purchase: Purchase
     buyer_email: str
+    waits_for: Literal["making", "restock"] = "making"
     due_at: datetime | None = None
     is_late: bool = False
     on_late: Literal["remind", "refund", "fallback"] = "remind"
