@@ -137,6 +137,18 @@ async def test_parts_join_what_was_opened_and_count_once(market: Market) -> None
     assert await count(market) == 4
 
 
+async def test_a_part_joins_only_what_has_all_of_it_left_so_that_none_is_cut_off(market: Market) -> None:
+    content = bytes(9 * MIB)
+    _, [link] = await bought(market, await file(market, content))
+    assert (await get(market, link)).body == content
+    assert (await get(market, link, Range=f"bytes=0-{3 * MIB - 1}")).status == 206
+    # Six of eighteen are left, which is less than the nine that are asked for, and more than is sent at once.
+    assert (await get(market, link, Range="bytes=0-")).body == content
+    assert await count(market) == 2
+    left = await market.shop.tools.database.rows("SELECT bytes_left FROM downloads ORDER BY bytes_left")
+    assert [row["bytes_left"] for row in left] == [6 * MIB, 9 * MIB]
+
+
 async def test_the_eleventh_opening_is_refused_and_what_was_begun_may_be_finished(market: Market) -> None:
     access, [link, other] = await bought(market, await file(market), await file(market, b"more", "more.txt"))
     for _ in range(10):
@@ -274,6 +286,20 @@ async def test_n_never_becomes_n_and_one(market: Market) -> None:
     assert told[302] == 10 - len(leases)
     assert told[200] <= len(leases)
     assert told[200] * len(BOOK) + told[206] * 5000 == 2 * len(BOOK) * len(leases) - sum(leases)
+
+
+async def test_of_all_who_come_at_the_very_moment_one_gets_the_last_opening(market: Market) -> None:
+    _, [link] = await bought(market, await file(market), grant_downloads=1)
+    database = market.shop.tools.database
+    async with database.transaction() as connection:
+        await connection.execute("SELECT FROM grants FOR UPDATE")
+        asking = [asyncio.create_task(get(market, link)) for _ in range(6)]
+        async with asyncio.timeout(PATIENCE):
+            while await database.value("SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted") < 6:  # noqa: ASYNC110  # in a table
+                await asyncio.sleep(0)
+    replies = await asyncio.gather(*asking)
+    assert sorted(reply.status for reply in replies) == [200, *[410] * 5]
+    assert await count(market) == 1
 
 
 async def test_what_a_link_says_cannot_be_changed(market: Market) -> None:
