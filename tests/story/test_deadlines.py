@@ -41,7 +41,7 @@ async def test_the_promise_is_told_and_kept(market: Market) -> None:
     assert (order["fulfill_due_at"], order["late_at"]) == ("2026-04-17T11:23:00Z", None)
     assert order["readiness"]["next"]["code"] == "fulfillment_pending"
     page = (await market.shop.get(sold.access, key=None)).text
-    assert "17 April 2026, 11:23 UTC" in page
+    assert 'Promised by <strong><time datetime="2026-04-17T11:23:00+00:00">' in page
     assert "or your money goes back" in page
     expect(await market.shop.post(f"/v1/orders/{order['id']}/deliver", json={"type": "text", "value": "here"}), 200)
     await letters(market, 2)
