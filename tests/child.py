@@ -33,8 +33,11 @@ from purvey.server.kit.database import Connection, Database
 from purvey.server.kit.problem import ProblemError
 from purvey.server.kit.safe_http import SafeHttp
 from purvey.server.mail import render, transports
+from purvey.server.payments.stripe.client import Stripes
 from purvey.server.settings import Settings
 from served import served
+from stripe_standin.server import SECRET_KEY as STRIPE_KEY
+from stripe_standin.server import WEBHOOK_SECRET
 
 STATEMENTS = frozenset({"execute", "executemany", "fetch", "fetchrow", "fetchval"})
 """What runs SQL on a connection."""
@@ -47,13 +50,15 @@ LEFT_BEHIND = "SELECT count(*) FROM jobs WHERE lease_token IS NOT NULL AND lease
 
 @dataclass(frozen=True)
 class Orders:
-    """What a child is told at its birth: where everything is, and how far ahead its clock is, in seconds."""
+    """What a child is told at its birth: where everything is, who takes payments, and how many seconds its clock is ahead."""
 
     database_url: str
     port: int
     smtp_url: str
     storage_url: str
+    stripe_url: str
     ahead: float
+    payments: str = "sandbox"
 
 
 @dataclass(frozen=True)
@@ -280,7 +285,15 @@ def unborn() -> Unborn:
     steps = Steps()
     database = MortalDatabase(steps)
     clock = AheadClock(lambda: database.value("SELECT clock_timestamp()"))
-    settings = Settings(allow_private_urls=True, smtp_url="smtp://127.0.0.1:25", webhook_rate=0, rate_limits="off")
+    settings = Settings(
+        allow_private_urls=True,
+        smtp_url="smtp://127.0.0.1:25",
+        webhook_rate=0,
+        rate_limits="off",
+        stripe_secret_key=STRIPE_KEY,
+        stripe_webhook_secret=WEBHOOK_SECRET,
+        stripe_fraud_warnings="refund",
+    )
     app = composition.build(settings, database, clock, Keyring([SECRET_KEY]))
     asyncio.run(_warm_up(app))
     return Unborn(app, database, clock, steps, Gate())
@@ -306,7 +319,10 @@ async def _serve(self: Unborn, orders: Orders, pipe: Pipe) -> None:
     self.steps.pipe = pipe
     self.clock.ahead = timedelta(seconds=orders.ahead)
     self.app.storage.url = orders.storage_url
+    self.app.stripes.__init__(orders.stripe_url)  # type: ignore[misc]  # what it was born with leads nowhere
+    self.app.inbox.in_use = self.app.inbox.provider(orders.payments)
     _make_mortal(self.steps, self.gate, transports.Smtp(transports.read_url(orders.smtp_url)))
+    _make_stripe_mortal(self.steps)
     async with served(self.app.web, orders.port):
         self.app.worker.start()
         pipe.send("ready")
@@ -359,3 +375,13 @@ def _make_mortal(steps: Steps, gate: Gate, mail_server: transports.Smtp) -> None
     ]
     for owner, name, replacement in replaced:
         setattr(owner, name, replacement)
+
+
+def _make_stripe_mortal(steps: Steps) -> None:
+    """Make steps of what is asked of Stripe."""
+    told = Stripes._told
+
+    async def mortal_told(self: Stripes, asking: Awaitable[Any]) -> Any:
+        return await steps.around("ask Stripe", lambda: told(self, asking))
+
+    Stripes._told = mortal_told  # type: ignore[method-assign]  # in this process alone

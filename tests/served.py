@@ -82,12 +82,13 @@ class Shop:
     key: str
 
     async def ask(self, method: str, path: str, *, key: str | None = "", **options: Any) -> Reply:
-        """Send a request; `key=None` sends none, another key replaces the seller's."""
+        """Send a request, to another server too by its whole URL; `key=None` sends no key, another key replaces the seller's."""
         headers = dict(options.pop("headers", {}))
         if key is not None:
             headers.setdefault("Authorization", f"Bearer {key or self.key}")
         options.setdefault("allow_redirects", False)
-        async with self.session.request(method, self.url + path, headers=headers, **options) as response:
+        url = path if path.startswith("http") else self.url + path
+        async with self.session.request(method, url, headers=headers, **options) as response:
             return Reply(response.status, response.headers, await response.read())
 
     async def get(self, path: str, **options: Any) -> Reply:

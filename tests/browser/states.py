@@ -447,6 +447,12 @@ MAILS = (
     State("disputed", "disputed.html", _mail(Template.DISPUTED, due_at=AT, reason="fraudulent", buyer_email=EMAIL)),
     State("endpoint", "endpoint.html", _mail(Template.ENDPOINT)),
     State("endpoint-disabled", "endpoint.html", _mail(Template.ENDPOINT, stage="disabled", name=ARABIC, error=None)),
+    State("fraud", "fraud.html", _mail(Template.FRAUD, reason="made_with_stolen_card", buyer_email=EMAIL)),
+    State(
+        "refund-failed",
+        "refund_failed.html",
+        _mail(Template.REFUND_FAILED, refunded=2900, reason="expired_or_canceled_card", buyer_email=EMAIL),
+    ),
     State("ready-long", "ready.html", _mail(Template.READY, listing_name=LONG_NAME, seller_name=LONG_SELLER)),
     State(
         "ready-arabic", "ready.html", _mail(Template.READY, listing_name=ARABIC, seller_name=ARABIC_SELLER, amount=0)

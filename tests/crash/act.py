@@ -26,6 +26,7 @@ class Act:
     known: holds what the outside was told against what the database says.
     checks: queries that say true in the end, about the account $1; what must hold after every act is in `checks.INVARIANTS`.
     parts: into how many tests its steps are dealt out.
+    payments: the provider of new payments.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Act:
     known: Telling = nothing
     checks: Mapping[str, str] = field(default_factory=dict)
     parts: int = 1
+    payments: str = "sandbox"
 
 
 def asks(method: str, path: str, *statuses: int, **options: Any) -> Telling:

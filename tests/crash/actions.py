@@ -14,6 +14,7 @@ from crash.endpoint_acts import ENDPOINTS
 from crash.scenes import BUYER, TEXT, URL, buyer_of, draft, generated, on_sale, static
 from crash.stage import PATIENCE, Scene
 from purvey.server.webhooks.rules import SCHEDULE
+from stripe_standin.server import PLATFORM
 
 NOTICE = (
     "payments.inbox.Inbox.receive",
@@ -904,6 +905,79 @@ KEYED = [
     ),
 ]
 
+
+def stripe_tells(*kinds: str) -> Telling:
+    """Return what sends the notices of these kinds about the payment, as Stripe does until it is thanked."""
+
+    async def tell(scene: Scene) -> None:
+        stripe = scene.stage.stripe
+        for event in stripe.events:
+            if event["type"] in kinds and scene.names["intent"] in str(event):
+                body, signature = stripe.signed(event)
+                headers = {"Stripe-Signature": signature}
+                await scene.ask("POST", "/payments/stripe/notices", key=None, headers=headers, data=body)
+
+    return tell
+
+
+async def stripe_gave_back_once(scene: Scene) -> None:
+    """At Stripe there is one refund, of all of it."""
+    refunds = scene.stage.stripe.books.all_of(PLATFORM, "refund")
+    assert [one["amount"] for one in refunds if one["payment_intent"] == scene.names["intent"]] == [900]
+
+
+STRIPE = [
+    Act(
+        "a checkout begins at Stripe",
+        ("payments.stripe.provider.StripeProvider.start", "checkout.actions.begin"),
+        checks_out,
+        on_sale(TEXT),
+        again=unless_known(checks_out),
+        checks={
+            "whoever can pay is known": """SELECT NOT EXISTS (
+                SELECT FROM checkouts LEFT JOIN stripe_sessions session ON checkout_id = checkouts.id
+                WHERE checkouts.account_id = $1 AND session.id IS NULL)"""
+        },
+        payments="stripe",
+    ),
+    Act(
+        "a buyer comes back from Stripe",
+        ("payments.stripe.provider.StripeProvider.find_payment", "checkout.actions.come_back"),
+        asks("GET", "/checkout/{checkout}/return", 303, key=None),
+        in_turn(on_sale(TEXT), scenes.session, scenes.paid_at_stripe),
+        checks=FULFILLED,
+        payments="stripe",
+    ),
+    Act(
+        "Stripe tells of a payment, and of fraud",
+        (
+            "payments.inbox.Inbox.take",
+            "payments.work.HandOnNotice.run",
+            "payments.stripe.provider.StripeProvider.refund",
+            "fraud.actions.Fraud.warned",
+            "refunds.actions.Refunds.ask",
+            "refunds.work.CarryOut.run",
+        ),
+        stripe_tells("checkout.session.completed", "radar.early_fraud_warning.created"),
+        in_turn(on_sale(TEXT), scenes.session, scenes.paid_at_stripe, scenes.warned_at_stripe),
+        known=stripe_gave_back_once,
+        checks={"it is given back": one("orders WHERE account_id = $1 AND payment_status = 'refunded'")},
+        parts=2,
+        payments="stripe",
+    ),
+    Act(
+        "Stripe tells that a refund came back",
+        ("refunds.actions.Refunds.sent_back",),
+        stripe_tells("refund.failed"),
+        in_turn(on_sale(TEXT), scenes.session, scenes.paid_at_stripe, scenes.came_back_at_stripe),
+        checks={
+            "it counts no more": one("orders WHERE account_id = $1 AND refund_amount = 0 AND payment_status = 'paid'"),
+            "the seller is told": one("messages WHERE account_id = $1 AND template = 'refund_failed'"),
+        },
+        payments="stripe",
+    ),
+]
+
 ACTS = [
     *ACCOUNTS,
     *LISTINGS,
@@ -913,6 +987,7 @@ ACTS = [
     *PAYMENTS,
     *FULFILLMENT,
     *REFUNDS,
+    *STRIPE,
     *WEBHOOKS,
     *ENDPOINTS,
     *MAIL,

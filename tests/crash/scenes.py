@@ -13,7 +13,7 @@ from crash.stage import Scene
 from purvey.server.access import actions as access
 from purvey.server.access import store as grants
 from purvey.server.checkout import store as checkouts
-from purvey.server.checkout.actions import CONFIRM_AFTER
+from purvey.server.checkout.actions import CONFIRM_AFTER, begin
 from purvey.server.checkout.rules import new_checkout
 from purvey.server.deliverables.rules import DeliverableIn
 from purvey.server.files import actions as files
@@ -32,6 +32,7 @@ from purvey.server.refunds.model import Ask
 from purvey.server.refunds.rules import request
 from purvey.server.stock import actions as stock
 from purvey.server.stock.store import give_back
+from stripe_standin.server import PLATFORM
 
 TEXT = DeliverableIn(type="text", value="the goods")
 URL = DeliverableIn(type="url", value="https://example.com/the-goods")
@@ -304,3 +305,31 @@ async def claimed_by_a_dead_worker(scene: Scene) -> None:
         scene.tools.database, kinds, {}, per_lane=9, token=uuid4(), now=now, until=now - timedelta(seconds=1)
     )
     assert found
+
+
+async def session(scene: Scene) -> None:
+    """Start a checkout whose session is at Stripe: `{checkout}`, `{session}`."""
+    sale = await listings.for_sale(scene.tools, scene.names["listing"])
+    begun = await begin(scene.tools, scene.stage.app.inbox, sale, BUYER, {})
+    found = await scene.sql("SELECT id FROM stripe_sessions WHERE checkout_id = $1", begun.id)
+    scene.names |= {"checkout": begun.id, "session": found}
+
+
+async def paid_at_stripe(scene: Scene) -> None:
+    """Pay the session; nobody was told of it yet: `{intent}`."""
+    scene.names["intent"] = scene.stage.stripe.books.pay(scene.names["session"])["payment_intent"]
+
+
+async def came_back_at_stripe(scene: Scene) -> None:
+    """Have a part refunded in the dashboard, which is known, and have the bank send it back."""
+    stripe, inbox = scene.stage.stripe, scene.stage.app.inbox
+    refund = stripe.books.refund(PLATFORM, {"payment_intent": scene.names["intent"], "amount": 100})
+    for kind in ("checkout.session.completed", "refund.created"):
+        body, signature = stripe.signed(stripe.last(kind))
+        await inbox.hand_on(await inbox.provider("stripe").verify({"stripe-signature": signature}, body))
+    stripe.books.fail_refund(refund["id"])
+
+
+async def warned_at_stripe(scene: Scene) -> None:
+    """Have the card's network warn of fraud."""
+    scene.stage.stripe.books.warn(scene.names["intent"])

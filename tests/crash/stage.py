@@ -35,6 +35,8 @@ from purvey.server.kit.database import Database
 from purvey.server.kit.tools import Tools
 from purvey.server.settings import Settings
 from served import Reply, reserved_port
+from stripe_standin.server import SECRET_KEY as STRIPE_KEY
+from stripe_standin.server import WEBHOOK_SECRET, Stripe, Target, open_stripe
 
 PATIENCE = 60.0
 """Real seconds after which a server that does not get on has failed."""
@@ -156,6 +158,8 @@ class Stage:
     database_url: str
     port: int
     outside: Outside
+    stripe: Stripe
+    payments: str
     app: App
     clock: StageClock
     session: aiohttp.ClientSession
@@ -171,7 +175,15 @@ class Stage:
         self.clock.ahead += timedelta(seconds=LEASE)
         ahead = self.clock.ahead.total_seconds()
         self.server = Server(
-            child.Orders(self.database_url, self.port, self.outside.smtp_url, self.files.as_uri(), ahead)
+            child.Orders(
+                self.database_url,
+                self.port,
+                self.outside.smtp_url,
+                self.files.as_uri(),
+                self.stripe.url,
+                ahead,
+                self.payments,
+            )
         )
         assert await self.server.answer() == "ready"
 
@@ -220,28 +232,39 @@ class Stage:
                 self.later((row["due_at"] - self.clock.now()).total_seconds() + 1)
 
 
-JOBS = "SELECT count(*) AS jobs, count(lease_token) AS leased, min(due_at) AS due_at FROM jobs"
+JOBS = """
+SELECT count(*) AS jobs, count(lease_token) AS leased, min(due_at) AS due_at FROM jobs
+WHERE kind <> 'payments.stripe_reconcile'   -- it comes again every hour, for ever
+"""
 
 
 @contextlib.asynccontextmanager
-async def open_stage(database: Database, database_url: str) -> AsyncIterator[Stage]:
-    """Open the world, with a server that is ready."""
+async def open_stage(database: Database, database_url: str, payments: str = "sandbox") -> AsyncIterator[Stage]:
+    """Open the world, with a server that is ready, and whose new payments go to the provider called `payments`."""
     connector = aiohttp.TCPConnector(force_close=True)
     with reserved_port() as port, tempfile.TemporaryDirectory(prefix="pv-files-") as files:
-        async with outside_world() as outside, aiohttp.ClientSession(connector=connector) as session:
-            app, clock = _parents_own()
+        app, clock = _parents_own()
+        async with (
+            outside_world() as outside,
+            open_stripe(lambda: int(clock.now().timestamp())) as stripe,
+            aiohttp.ClientSession(connector=connector) as session,
+        ):
+            app.stripes.__init__(stripe.url)  # type: ignore[misc]  # the one of the last stage is closed
+            app.inbox.in_use = app.inbox.provider(payments)
+            stripe.targets.append(Target(f"http://127.0.0.1:{port}/payments/stripe/notices"))
             app.tools.database.pool = database.pool
             clock.ahead = timedelta()
             app.storage.url = Path(files).as_uri()
             for opened in ("folder", "_store"):
                 vars(app.storage).pop(opened, None)
-            stage = Stage(database, database_url, port, outside, app, clock, session, Path(files))
+            stage = Stage(database, database_url, port, outside, stripe, payments, app, clock, session, Path(files))
             await stage.start()
             try:
                 yield stage
             finally:
                 await stage.server.end()
                 await app.wake.close()
+                await app.stripes.close()
                 # What it sent by belongs to this test's event loop.
                 app.wake._sender = None
 
@@ -251,7 +274,13 @@ def _parents_own() -> tuple[App, StageClock]:
     """Put the product together once for all stages, because that takes long; each stage lends it its connections."""
     database = Database(cast("Any", None))
     clock = StageClock(lambda: database.value("SELECT clock_timestamp()"))
-    settings = Settings(allow_private_urls=True, smtp_url="smtp://127.0.0.1:25", rate_limits="off")
+    settings = Settings(
+        allow_private_urls=True,
+        smtp_url="smtp://127.0.0.1:25",
+        rate_limits="off",
+        stripe_secret_key=STRIPE_KEY,
+        stripe_webhook_secret=WEBHOOK_SECRET,
+    )
     return composition.build(settings, database, clock, Keyring([SECRET_KEY])), clock
 
 

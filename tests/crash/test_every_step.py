@@ -54,7 +54,7 @@ CASES = [
 async def test_a_death_at_any_step_does_no_harm_when(
     act: Act, part: int, database: Database, fresh_database: str, request: pytest.FixtureRequest
 ) -> None:
-    async with stage.open_stage(database, fresh_database) as opened:
+    async with stage.open_stage(database, fresh_database, act.payments) as opened:
         steps = await steps_of(opened, act)
         missing = set(act.of) - {action for step in steps for action in [*step.actions, step.place]}
         assert not missing, f"the act does not exercise {sorted(missing)}"

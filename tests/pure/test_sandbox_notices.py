@@ -34,7 +34,7 @@ def signed(body: bytes, clock: FakeClock) -> dict[str, str]:
 def test_a_true_notice_is_read() -> None:
     provider = sandbox(FakeClock())
     headers, body = provider.report(PAYMENT)
-    notice = provider.verify(headers, body)
+    notice = provider.read(headers, body)
     assert (notice.provider, notice.type, notice.said) == ("sandbox", "payment.succeeded", PAYMENT)
     assert notice.payload == body.decode()
 
@@ -42,15 +42,15 @@ def test_a_true_notice_is_read() -> None:
 def test_a_payment_reported_again_has_the_same_notice_id() -> None:
     clock = FakeClock()
     provider = sandbox(clock)
-    first = provider.verify(*provider.report(PAYMENT))
+    first = provider.read(*provider.report(PAYMENT))
     clock.advance(hours=2)
-    assert provider.verify(*provider.report(PAYMENT)).id == first.id
+    assert provider.read(*provider.report(PAYMENT)).id == first.id
 
 
 def test_two_payments_have_two_notice_ids() -> None:
     provider = sandbox(FakeClock())
     other = msgspec.structs.replace(PAYMENT, reference="pay_2")
-    assert provider.verify(*provider.report(PAYMENT)).id != provider.verify(*provider.report(other)).id
+    assert provider.read(*provider.report(PAYMENT)).id != provider.read(*provider.report(other)).id
 
 
 @pytest.mark.parametrize("seconds", [0, 1, TOLERANCE, -1, -TOLERANCE])
@@ -59,7 +59,7 @@ def test_a_notice_within_the_tolerance_is_taken(seconds: int) -> None:
     provider = sandbox(clock)
     headers, body = provider.report(PAYMENT)
     clock.advance(seconds=seconds)
-    assert provider.verify(headers, body).said == PAYMENT
+    assert provider.read(headers, body).said == PAYMENT
 
 
 @pytest.mark.parametrize("seconds", [TOLERANCE + 1, -TOLERANCE - 1, 86_400])
@@ -69,7 +69,7 @@ def test_a_notice_out_of_the_tolerance_is_refused(seconds: int) -> None:
     headers, body = provider.report(PAYMENT)
     clock.advance(seconds=seconds)
     with pytest.raises(BadSignatureError, match="more than 300 seconds ago, or in the future"):
-        provider.verify(headers, body)
+        provider.read(headers, body)
 
 
 @given(st.data())
@@ -79,7 +79,7 @@ def test_a_body_with_any_bit_turned_is_refused(data: st.DataObject) -> None:
     changed = bytearray(body)
     changed[data.draw(st.integers(0, len(body) - 1))] ^= 1 << data.draw(st.integers(0, 7))
     with pytest.raises(BadSignatureError):
-        provider.verify(headers, bytes(changed))
+        provider.read(headers, bytes(changed))
 
 
 @pytest.mark.parametrize("rest", [b" ", b"\n", b"{}"])
@@ -87,7 +87,7 @@ def test_a_body_with_something_behind_it_is_refused(rest: bytes) -> None:
     provider = sandbox(FakeClock())
     headers, body = provider.report(PAYMENT)
     with pytest.raises(BadSignatureError, match="does not fit the body"):
-        provider.verify(headers, body + rest)
+        provider.read(headers, body + rest)
 
 
 def test_a_renewed_timestamp_does_not_make_an_old_notice_new() -> None:
@@ -98,21 +98,21 @@ def test_a_renewed_timestamp_does_not_make_an_old_notice_new() -> None:
     clock.advance(days=1)
     renewed = {SIGNATURE_HEADER: f"t={int(clock.now().timestamp())},v1={signature}"}
     with pytest.raises(BadSignatureError, match="does not fit the body"):
-        provider.verify(renewed, body)
+        provider.read(renewed, body)
 
 
 def test_a_notice_of_another_installation_is_refused() -> None:
     clock = FakeClock()
     headers, body = sandbox(clock, Keyring(["x" * 32])).report(PAYMENT)
     with pytest.raises(BadSignatureError, match="does not fit the body"):
-        sandbox(clock).verify(headers, body)
+        sandbox(clock).read(headers, body)
 
 
 def test_a_notice_signed_before_a_key_rotation_is_taken() -> None:
     clock = FakeClock()
     headers, body = sandbox(clock, Keyring(["o" * 32])).report(PAYMENT)
     rotated = sandbox(clock, Keyring(["n" * 32, "o" * 32]))
-    assert rotated.verify(headers, body).said == PAYMENT
+    assert rotated.read(headers, body).said == PAYMENT
 
 
 @pytest.mark.parametrize(
@@ -135,24 +135,24 @@ def test_a_notice_signed_before_a_key_rotation_is_taken() -> None:
 )
 def test_a_malformed_header_is_refused_with_its_right_form(header: str) -> None:
     with pytest.raises(BadSignatureError, match="must read t=<unix seconds>,v1=<hex>"):
-        sandbox(FakeClock()).verify({SIGNATURE_HEADER: header}, b"{}")
+        sandbox(FakeClock()).read({SIGNATURE_HEADER: header}, b"{}")
 
 
 def test_a_missing_header_is_refused() -> None:
     _, body = sandbox(FakeClock()).report(PAYMENT)
     with pytest.raises(BadSignatureError, match="must read"):
-        sandbox(FakeClock()).verify({}, body)
+        sandbox(FakeClock()).read({}, body)
 
 
 def test_a_timestamp_of_ten_thousand_digits_is_refused() -> None:
     with pytest.raises(BadSignatureError):
-        sandbox(FakeClock()).verify({SIGNATURE_HEADER: f"t={'9' * 10_000},v1=00"}, b"{}")
+        sandbox(FakeClock()).read({SIGNATURE_HEADER: f"t={'9' * 10_000},v1=00"}, b"{}")
 
 
 @given(st.text() | st.builds("t={},v1={}".format, st.text() | st.integers(), st.text()), st.binary())
 def test_garbage_is_refused_and_breaks_nothing(header: str, body: bytes) -> None:
     with pytest.raises(BadSignatureError):
-        sandbox(FakeClock()).verify({SIGNATURE_HEADER: header}, body)
+        sandbox(FakeClock()).read({SIGNATURE_HEADER: header}, body)
 
 
 @pytest.mark.parametrize(
@@ -172,4 +172,4 @@ def test_garbage_is_refused_and_breaks_nothing(header: str, body: bytes) -> None
 def test_a_body_that_is_signed_but_is_no_notice_is_refused(body: bytes) -> None:
     clock = FakeClock()
     with pytest.raises(BadSignatureError, match="is not what the sandbox sends"):
-        sandbox(clock).verify(signed(body, clock), body)
+        sandbox(clock).read(signed(body, clock), body)

@@ -31,8 +31,15 @@ def test_every_setting_is_read_from_its_variable() -> None:
         "database_url": "postgresql://user@db/purvey",
         "database_connections": 20,
         "secret_key": "s" * 32,
-        "payments": "sandbox",
+        "payments": "stripe",
         "sandbox_public": True,
+        "stripe_secret_key": "rk_test_0123456789",
+        "stripe_webhook_secret": "whsec_0123456789, whsec_9876543210",
+        "stripe_api_base": "http://127.0.0.1:12111",
+        "stripe_statement_descriptor": "BOOKS",
+        "stripe_tax": True,
+        "stripe_promotion_codes": True,
+        "stripe_fraud_warnings": "refund",
         "smtp_url": "smtp://mail.example:25",
         "mail_from": "Shop <shop@shop.example>",
         "allow_private_urls": True,
@@ -106,7 +113,7 @@ def test_an_unknown_setting_like_no_other_is_refused() -> None:
         ("PURVEY_WEBHOOK_RATE", "-1", "a number from 0 on, not '-1'"),
         ("PURVEY_WEBHOOK_RATE", "nan", "a number from 0 on, not 'nan'"),
         ("PURVEY_ALLOW_PRIVATE_URLS", "yes", "1 or 0, not 'yes'"),
-        ("PURVEY_PAYMENTS", "paypal", "sandbox, not 'paypal'"),
+        ("PURVEY_PAYMENTS", "paypal", "sandbox or stripe, not 'paypal'"),
         ("PURVEY_LOG_FORMAT", "xml", "json or pretty, not 'xml'"),
     ],
 )
@@ -187,3 +194,30 @@ def test_a_mail_server_on_loopback_replaces_the_mailbox() -> None:
 
 def test_secret_keys_are_a_list_with_the_sealing_one_first() -> None:
     assert read({"PURVEY_SECRET_KEY": " new , old,"}).secret_keys == ("new", "old")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("SECRET_KEY", "pk_live_0123456789", "is a publishable key, which takes no payments"),
+        ("SECRET_KEY", "sk_lve_0123456789", "is no key of Stripe's"),
+        ("WEBHOOK_SECRET", "whsec_0123456789,we_0123456789", "is no signing secret of Stripe's"),
+        ("API_BASE", "stripe", "is no URL"),
+        ("STATEMENT_DESCRIPTOR", "*BOOKS*", "must have 1 to 22 characters"),
+        ("STATEMENT_DESCRIPTOR", "1234", "one letter at least"),
+    ],
+)
+def test_what_is_certainly_no_word_of_stripes_is_refused_without_being_shown(name: str, value: str, words: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        read({f"PURVEY_STRIPE_{name}": value})
+    assert str(refused.value).startswith(f"PURVEY_STRIPE_{name} ")
+    assert words in str(refused.value)
+    assert value not in str(refused.value)
+
+
+def test_test_cards_are_told_from_money() -> None:
+    live = {**PUBLIC, "PURVEY_SANDBOX_PUBLIC": "0", "PURVEY_PAYMENTS": "stripe"}
+    assert not read({**live, "PURVEY_STRIPE_SECRET_KEY": "rk_live_0123456789"}).test_mode
+    assert read({"PURVEY_PAYMENTS": "stripe", "PURVEY_STRIPE_SECRET_KEY": "sk_test_0123456789"}).test_mode
+    with pytest.raises(SettingsError, match="Stripe's test mode takes no real money"):
+        read({**live, "PURVEY_STRIPE_SECRET_KEY": "sk_test_0123456789"})

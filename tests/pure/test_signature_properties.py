@@ -86,9 +86,9 @@ def test_a_notice_whose_signature_or_time_has_a_bit_turned_is_refused(
     sandbox = Sandbox(tools, lambda: None)
     payment = Payment("sandbox", reference, "chk_1", amount, "USD")
     headers, body = sandbox.report(payment)
-    assert sandbox.verify(headers, body).said == payment
+    assert sandbox.read(headers, body).said == payment
     with pytest.raises(BadSignatureError):
-        sandbox.verify({SIGNATURE_HEADER: turned(data, headers[SIGNATURE_HEADER])}, body)
+        sandbox.read({SIGNATURE_HEADER: turned(data, headers[SIGNATURE_HEADER])}, body)
 
 
 @given(st.binary(max_size=200), webhook_keys, st.none() | webhook_keys, st.data())

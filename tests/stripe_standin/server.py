@@ -41,6 +41,8 @@ from stripe_standin.params import RefusedError, read
 PLATFORM = "acct_platform"
 SECRET_KEY = "sk_test_theplatformskey000000"
 WEBHOOK_SECRET = "whsec_theplatformswebhooksecret"
+DECLINED, DISPUTED = "4000000000000002", "4000000000000259"
+"""Test cards: one is refused, the other pays and is disputed at once."""
 
 KINDS: Mapping[str, tuple[str, type, type | None]] = {
     "checkout/sessions": ("checkout.session", SessionRetrieveParams, SessionListParams),
@@ -223,12 +225,16 @@ class Stripe:
     async def pay(self, request: web.Request) -> web.StreamResponse:
         """Let the buyer pay: a form post, answered as Stripe's page does, by moving on."""
         form = await request.post()
+        card = "".join(str(form.get("card", "")).split())
+        if card == DECLINED:
+            return web.Response(status=402, text="Your card was declined.")
         try:
             session = self.books.pay(request.match_info["name"], str(form.get("method", "card")))
+            if card == DISPUTED:
+                self.books.dispute(session["payment_intent"], reason="fraudulent")
         except RefusedError as refusal:
             return web.Response(status=402, text=str(refusal))
-        url = session["success_url"].replace("{CHECKOUT_SESSION_ID}", session["id"])
-        return web.Response(status=303, headers={"Location": url})
+        return web.Response(status=303, headers={"Location": session["success_url"]})
 
     # The notices.
 

@@ -1,6 +1,6 @@
 """The composition root: the only file that knows every room. Settings go in, a web application and a worker come out."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -16,7 +16,6 @@ from purvey.server.checkout import api as checkout_api
 from purvey.server.checkout.work import ConfirmFree
 from purvey.server.deadlines.actions import Deadlines
 from purvey.server.deadlines.work import CheckDelivered
-from purvey.server.disputes.actions import Disputes
 from purvey.server.events import api as events_api
 from purvey.server.events.watch import Watch
 from purvey.server.files import api as files_api
@@ -47,13 +46,12 @@ from purvey.server.metrics import api as metrics_api
 from purvey.server.metrics.measures import Measures
 from purvey.server.orders import api as orders_api
 from purvey.server.orders.sample import sample_data
+from purvey.server.paying import Paying, put_together
 from purvey.server.payments import api as payments_api
-from purvey.server.payments.inbox import Handler, Inbox
-from purvey.server.payments.model import NoticeType
-from purvey.server.payments.sandbox.provider import Sandbox
-from purvey.server.payments.work import HandOnNotice, SendSandboxNotice
+from purvey.server.payments.inbox import Inbox
+from purvey.server.payments.stripe.client import Stripes
+from purvey.server.payments.work import HandOnNotice
 from purvey.server.refunds import api as refunds_api
-from purvey.server.refunds.actions import Refunds
 from purvey.server.refunds.work import CarryOut
 from purvey.server.settings import Settings, SettingsError
 from purvey.server.stock import api as stock_api
@@ -101,6 +99,7 @@ class App:
     wake: Wake
     watch: Watch
     outbound: SafeHttp
+    stripes: Stripes
     worker: Worker
     web: Litestar
     watched: Callable[[], Litestar]
@@ -110,6 +109,7 @@ class App:
         """Let go of what the parts hold; the worker must have been stopped."""
         await self.watch.close()
         await self.wake.close()
+        await self.stripes.close()
         await self.outbound.close()
 
 
@@ -120,55 +120,67 @@ def build(settings: Settings, database: Database, clock: Clock, keyring: Keyring
     watch = Watch(database, clock, wake)
     records = Idempotency(tools)
     fulfillment = Fulfillment(tools, records, wake.poke)
-    sandbox = Sandbox(tools, wake.poke)
-    refunds = Refunds(tools, fulfillment, records, {sandbox.name: sandbox})
-    inbox = Inbox(tools, [sandbox], _handlers(refunds, Disputes(tools, fulfillment, refunds)), wake.poke)
+    paying = put_together(settings, tools, fulfillment, records, wake.poke)
+    refunds, inbox = paying.refunds, paying.inbox
     outbound = SafeHttp(allow_private=settings.allow_private_urls)
     storage = Storage(settings.storage, settings.max_upload_bytes)
-    work: list[Kind[Any]] = [
-        *(SendSandboxNotice(tools, sandbox, inbox), HandOnNotice(tools, inbox), ConfirmFree(tools, inbox)),
-        *(Invite(tools, wake.poke), RemoveFile(tools, storage), GiveBack(tools), Restock(fulfillment)),
-        *(DeliverWebhook(tools, outbound), GoOnWithReplay(tools), _mail(settings, tools)),
-        *(CarryOut(tools, refunds), CheckDelivered(tools, Deadlines(fulfillment, [sandbox.name]))),
-    ]
-    worker = Worker(tools, wake, work, SLOTS, {"webhook": settings.webhook_rate} if settings.webhook_rate else None)
-    shop = Shop(test_mode=settings.payments == "sandbox", has_mailbox=settings.has_mailbox)
+    worker = _worker(settings, tools, paying, fulfillment, outbound, storage, wake)
+    shop = Shop(test_mode=settings.test_mode, has_mailbox=settings.has_mailbox)
     readiness = health.Health(database, available(migrations.__name__))
     measures = Measures(tools, list(SLOTS), settings.metrics_token)
+    given = {
+        "tools": tools,
+        "inbox": inbox,
+        "sandbox": paying.sandbox,
+        "fulfillment": fulfillment,
+        "refunds": refunds,
+        "storage": storage,
+        "health": readiness,
+        "shop": shop,
+        "idempotency": records,
+        "measures": measures,
+        "wake": wake,
+        "watch": watch,
+        "rate_limits": _limits(settings, tools),
+        "trials": Trials(outbound, RateLimits(database, clock, TESTS_A_MINUTE), sample_data),
+    }
     web = make_app(
-        _routes(settings),
-        ids=tools.ids,
-        given={
-            "tools": tools,
-            "watch": watch,
-            "inbox": inbox,
-            "sandbox": sandbox,
-            "storage": storage,
-            "fulfillment": fulfillment,
-            "refunds": refunds,
-            "health": readiness,
-            "shop": shop,
-            "idempotency": records,
-            "wake": wake,
-            "rate_limits": _limits(settings, tools),
-            "measures": measures,
-            "trials": Trials(outbound, RateLimits(database, clock, TESTS_A_MINUTE), sample_data),
-        },
-        error_page=partial(error_page, test_mode=shop.test_mode),
+        _routes(settings), ids=tools.ids, given=given, error_page=partial(error_page, test_mode=shop.test_mode)
     )
     watched = _watched(tools.ids, readiness, measures)
-    return App(tools, fulfillment, inbox, storage, readiness, wake, watch, outbound, worker, web, watched, measures)
+    return App(
+        tools,
+        fulfillment,
+        inbox,
+        storage,
+        readiness,
+        wake,
+        watch,
+        outbound,
+        paying.stripes,
+        worker,
+        web,
+        watched,
+        measures,
+    )
 
 
-def _handlers(refunds: Refunds, disputes: Disputes) -> Mapping[NoticeType, Handler]:
-    """Return what acts on which notice: the inbox knows no orders."""
-    return {
-        "payment.succeeded": refunds.paid,
-        "refund.succeeded": refunds.reported,
-        "dispute.opened": disputes.reported,
-        "dispute.updated": disputes.reported,
-        "dispute.closed": disputes.reported,
-    }
+def _worker(
+    settings: Settings,
+    tools: Tools,
+    paying: Paying,
+    fulfillment: Fulfillment,
+    outbound: SafeHttp,
+    storage: Storage,
+    wake: Wake,
+) -> Worker:
+    work: list[Kind[Any]] = [
+        *(*paying.work, HandOnNotice(tools, paying.inbox), ConfirmFree(tools, paying.inbox)),
+        *(Invite(tools, wake.poke), RemoveFile(tools, storage), GiveBack(tools), Restock(fulfillment)),
+        *(DeliverWebhook(tools, outbound), GoOnWithReplay(tools), _mail(settings, tools)),
+        *(CarryOut(tools, paying.refunds), CheckDelivered(tools, Deadlines(fulfillment, paying.providers))),
+    ]
+    return Worker(tools, wake, work, SLOTS, {"webhook": settings.webhook_rate} if settings.webhook_rate else None)
 
 
 def _watched(ids: Ids, readiness: health.Health, measures: Measures) -> Callable[[], Litestar]:
@@ -186,7 +198,7 @@ def _mail(settings: Settings, tools: Tools) -> SendMail:
         transport, sender = transports.choose(tools, settings.smtp_url), render.read_sender(settings.mail_from)
     except ValueError as error:
         raise SettingsError(str(error)) from None
-    return SendMail(tools, transport, sender, test_mode=settings.payments == "sandbox")
+    return SendMail(tools, transport, sender, test_mode=settings.test_mode)
 
 
 def _routes(settings: Settings) -> list[ControllerRouterHandler]:
@@ -208,9 +220,9 @@ def _routes(settings: Settings) -> list[ControllerRouterHandler]:
         access_api.routes,
         storefront_api.routes,
         library_pages.routes,
-        sandbox_pages.routes,
-        sandbox_payment_pages.routes,
     ]
+    if settings.payments == "sandbox":
+        rooms += [sandbox_pages.routes, sandbox_payment_pages.routes]
     if settings.has_mailbox:
         rooms.append(mailbox_pages.routes)
     return [route for room in rooms for route in room]

@@ -44,10 +44,24 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """How many connections one process holds at most."""
     secret_key: str | None = None
     """Comma-separated keys of 32 characters or more: the first seals, all open. Made and kept when embedded."""
-    payments: Literal["sandbox"] = "sandbox"
-    """The payment provider of every account."""
+    payments: Literal["sandbox", "stripe"] = "sandbox"
+    """The payment provider of every account: sandbox takes test cards, stripe takes money (see stripe.md)."""
     sandbox_public: bool = False
-    """Allows the sandbox on a base URL that strangers can reach: anybody could then "pay" with a test card."""
+    """Allows test cards (the sandbox's, Stripe's) on a base URL that strangers can reach: anybody could then "pay" with them."""
+    stripe_secret_key: str | None = None
+    """The secret or restricted key of the Stripe account that takes payments; accounts may have a key of their own instead."""
+    stripe_webhook_secret: str | None = None
+    """Comma-separated signing secrets (whsec_...) of the endpoints at Stripe that send notices here; any may have signed."""
+    stripe_api_base: str = "https://api.stripe.com"
+    """Where Stripe's interface is; another one only for tests."""
+    stripe_statement_descriptor: str | None = None
+    """What follows the business's name on the buyer's card statement, 22 characters at most with it; default: nothing."""
+    stripe_tax: bool = False
+    """Lets Stripe Tax compute and add tax; it must be set up in Stripe's dashboard."""
+    stripe_promotion_codes: bool = False
+    """Lets buyers enter promotion codes that were made in Stripe's dashboard."""
+    stripe_fraud_warnings: Literal["hold", "refund", "ignore"] = "hold"
+    """What an early warning of fraud does: hold closes the access and tells the seller, refund gives the money back."""
     smtp_url: str | None = None
     """smtp[s]://user:password@host:port; default: the built-in mailbox at /mailbox (sandbox on loopback only)."""
     mail_from: str = "Purvey <purvey@localhost>"
@@ -109,9 +123,19 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         return tuple(part.strip() for part in (self.secret_key or "").split(",") if part.strip())
 
     @property
+    def test_mode(self) -> bool:
+        """Whether what buyers pay with is no money: the sandbox's cards, or those of Stripe's test mode."""
+        return self.payments == "sandbox" or bool(re.match(r"(sk|rk)_test_", self.stripe_secret_key or ""))
+
+    @property
+    def stripe_webhook_secrets(self) -> tuple[str, ...]:
+        """The secrets of which one has signed a notice of Stripe's."""
+        return tuple(part.strip() for part in (self.stripe_webhook_secret or "").split(",") if part.strip())
+
+    @property
     def has_mailbox(self) -> bool:
-        """Whether mail is kept in the built-in mailbox: no mail server is set, and nobody else can connect to this process."""
-        return self.smtp_url is None and self.on_loopback and _is_loopback(self.host)
+        """Whether mail is kept in the built-in mailbox: no mail server is set, nobody else can connect, and payments are tests."""
+        return self.smtp_url is None and self.test_mode and self.on_loopback and _is_loopback(self.host)
 
 
 def _is_loopback(host: str) -> bool:
@@ -194,14 +218,36 @@ def _check(settings: Settings) -> None:
         )
     for proxy in settings.proxies:
         _check_network(proxy)
-    if not settings.on_loopback and not settings.sandbox_public:
+    if settings.test_mode and not settings.on_loopback and not settings.sandbox_public:
+        name = "The sandbox" if settings.payments == "sandbox" else "Stripe's test mode"
         raise SettingsError(
-            f"The sandbox takes no real money, and {settings.url} can be reached by others, who would get your goods for nothing. "
+            f"{name} takes no real money, and {settings.url} can be reached by others, who would get your goods for nothing. "
             "Set PURVEY_SANDBOX_PUBLIC=1 if that is what you want (every page will say test mode)."
         )
+    _check_stripe(settings)
     if settings.smtp_url is None and not settings.has_mailbox:
         raise SettingsError(
-            "PURVEY_SMTP_URL is not set: buyers could not be mailed. The built-in mailbox works in the sandbox on loopback only."
+            "PURVEY_SMTP_URL is not set: buyers could not be mailed. The built-in mailbox works in test mode on loopback only."
+        )
+
+
+def _check_stripe(settings: Settings) -> None:
+    """Raise SettingsError for what is certainly wrong. No message shows a secret."""
+    key, suffix = settings.stripe_secret_key, settings.stripe_statement_descriptor
+    if key is not None and not re.fullmatch(r"(sk|rk)_(test|live)_\w{8,240}", key):
+        kind = "a publishable key, which takes no payments" if key.startswith("pk_") else "no key of Stripe's"
+        raise SettingsError(
+            f"PURVEY_STRIPE_SECRET_KEY is {kind}. Give the secret key (sk_...) or a restricted one (rk_...)."
+        )
+    if any(not re.fullmatch(r"whsec_\S{8,240}", secret) for secret in settings.stripe_webhook_secrets):
+        raise SettingsError(
+            "PURVEY_STRIPE_WEBHOOK_SECRET is no signing secret of Stripe's. Give the whsec_... that the endpoint's page shows."
+        )
+    if not _is_url(settings.stripe_api_base, "http", "https"):
+        raise SettingsError("PURVEY_STRIPE_API_BASE is no URL. Leave it away, or give http(s)://host.")
+    if suffix is not None and (not 1 <= len(suffix) <= 22 or set(suffix) & set("<>\\'\"*") or suffix.isdecimal()):
+        raise SettingsError(
+            "PURVEY_STRIPE_STATEMENT_DESCRIPTOR must have 1 to 22 characters, one letter at least, and none of < > \\ ' \" *."
         )
 
 

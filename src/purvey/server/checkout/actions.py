@@ -59,7 +59,17 @@ async def begin(tools: Tools, inbox: Inbox, sale: Sale, buyer_email: str, answer
     email = _checked_email(buyer_email)
     data = check_answers(sale.checkout_schema, answers)
     checkout_id = tools.ids.new("chk_")
-    session = SessionRequest(checkout_id, sale.price, sale.currency, sale.name, email)
+    session = SessionRequest(
+        account_id=sale.account_id,
+        checkout_id=checkout_id,
+        amount=sale.price,
+        currency=sale.currency,
+        description=sale.name,
+        buyer_email=email,
+        expires_at=tools.clock.now() + rules.OPEN_FOR,
+        return_url=return_url(tools, checkout_id),
+        cancel_url=f"{tools.base_url}/l/{sale.listing_id}",
+    )
     # The session comes first: should the process die here, the provider keeps one that nobody will ever pay.
     url = await inbox.in_use.start(session) if sale.price else return_url(tools, checkout_id)
     checkout = rules.new_checkout(sale, checkout_id, url, email, data, tools.clock.now())

@@ -147,7 +147,7 @@ def _new_order(checkout: Checkout, payment: Payment, draw: Draw) -> Order:
         status=Status.PAID,
         payment_status=PaymentStatus.PAID,
         buyer_email=checkout.buyer_email,
-        amount=checkout.amount,
+        amount=checkout.amount if payment.total is None else payment.total,
         currency=checkout.currency,
         checkout_data=checkout.checkout_data,
         deliverables=(),

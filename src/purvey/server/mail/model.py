@@ -31,9 +31,15 @@ class Template(StrEnum):
     """To the seller: the buyer's bank disputes the payment."""
     ENDPOINT = "endpoint"
     """To the seller: webhooks do not arrive. About an endpoint, not about an order."""
+    FRAUD = "fraud"
+    """To the seller: the card's network warns that the payment may be fraud."""
+    REFUND_FAILED = "refund_failed"
+    """To the seller: a bank sent a refund back; the money is the seller's again."""
 
 
-FOR_SELLERS = frozenset({Template.REMINDER, Template.DISPUTED, Template.KEYS_MISSING})
+FOR_SELLERS = frozenset(
+    {Template.REMINDER, Template.DISPUTED, Template.KEYS_MISSING, Template.FRAUD, Template.REFUND_FAILED}
+)
 """What goes to the seller: such a mail carries no link, because the order's page is the buyer's."""
 
 LEADS_TO: Mapping[Template, str] = {

@@ -28,6 +28,8 @@ TITLES = {
     Template.REMINDER: "A buyer is waiting",
     Template.DISPUTED: "A payment is disputed",
     Template.KEYS_MISSING: "A licence key is missing",
+    Template.FRAUD: "A payment may be fraud",
+    Template.REFUND_FAILED: "A refund came back",
 }
 REFUND_TITLES = {"whole": "Your refund", "part": "A part of your money goes back", "second": "You paid twice"}
 """Of what a refund is of its order, the title of its mail."""
@@ -114,7 +116,7 @@ def _title(template: Template, facts: Facts) -> str:
             return "We got your payment" if facts.amount else "We got your order"
         case Template.REFUND:
             return REFUND_TITLES[facts.refund or "part"]
-        case Template.FRESH_LINK | Template.LATE | Template.REMINDER | Template.DISPUTED | Template.KEYS_MISSING:
+        case _ if template in TITLES:
             return TITLES[template]
         case _:
             return "Your order" if facts.content_type == "static" else "Your order is ready"

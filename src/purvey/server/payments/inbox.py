@@ -14,7 +14,7 @@ import structlog
 from purvey.server.errors import BadSignature, NotFound, Unavailable
 from purvey.server.kit.tools import Tools
 from purvey.server.payments import store
-from purvey.server.payments.model import Accepted, Notice, NoticeType, NotYet, Payment, Verdict
+from purvey.server.payments.model import Accepted, Noted, Notice, NoticeType, NotYet, Payment, Verdict
 from purvey.server.payments.provider import BadSignatureError, Provider
 
 log = structlog.get_logger()
@@ -48,13 +48,24 @@ class Inbox:
             raise NotFound(f"No payment provider called {name!r} is in use here.")
         return self._providers[name]
 
-    async def receive(self, provider: str, headers: Mapping[str, str], body: bytes) -> None:
+    async def receive(
+        self, provider: str, headers: Mapping[str, str], body: bytes, account_id: str | None = None
+    ) -> None:
         """Verify, store and hand on one notice. When this returns, the notice is safe; raises BadSignature, Unavailable."""
         try:
-            notice = self.provider(provider).verify(headers, body)
+            notice = await self.provider(provider).verify(headers, body, account_id)
         except BadSignatureError as error:
             raise BadSignature(str(error)) from None
-        await self.hand_on(notice)
+        await self.take(notice)
+
+    async def take(self, notice: Notice) -> None:
+        """Act on a verified notice, or, if that is not to be done at once, store it for the queue."""
+        if notice.at_once:
+            await self.hand_on(notice)
+        else:
+            now = self._tools.clock.now()
+            await store.keep(self._tools.database, notice, "it waits for its turn", now, now)
+            self._wake()
 
     async def hand_on(self, notice: Notice, *, last: bool = False) -> Verdict | None:
         """Act on a verified notice; return None when it was kept for another try, because that failed, or came too early.
@@ -83,6 +94,9 @@ class Inbox:
         if isinstance(verdict, Accepted):
             if not verdict.stored:
                 await store.settle(self._tools.database, notice, "handled", None, self._tools.clock.now())
+            return
+        if isinstance(verdict, Noted):
+            await store.settle(self._tools.database, notice, "handled", verdict.reason, self._tools.clock.now())
             return
         log.warning("notice.refused", provider=notice.provider, notice=notice.id, reason=verdict.reason)
         await store.settle(self._tools.database, notice, "refused", verdict.reason, self._tools.clock.now())

@@ -7,15 +7,21 @@ from typing import Literal
 
 import msgspec
 
+from purvey.server.payments.stripe.model import Told
+
 
 class Payment(msgspec.Struct, frozen=True):
-    """A payment that a provider confirmed for a checkout. `reference` is the provider's own id; `amount` is in minor units."""
+    """A payment that a provider confirmed for a checkout. `reference` is the provider's own id; `amount` is in minor units.
+
+    `total` is what was paid in the end, where tax was added or a discount taken off; None: the amount.
+    """
 
     provider: str
     reference: str
     checkout_id: str
     amount: int
     currency: str
+    total: int | None = None
 
 
 class RefundReport(msgspec.Struct, frozen=True):
@@ -27,6 +33,25 @@ class RefundReport(msgspec.Struct, frozen=True):
     amount: int
     currency: str
     refund_id: str | None = None
+
+
+class RefundFailure(msgspec.Struct, frozen=True):
+    """A refund that the bank sent back, perhaps days after it succeeded: the money is the seller's again."""
+
+    provider: str
+    reference: str
+    payment_reference: str
+    reason: str
+    refund_id: str | None = None
+
+
+class FraudWarning(msgspec.Struct, frozen=True):
+    """A card network's early warning: the cardholder says that this payment was not theirs. A dispute will follow."""
+
+    provider: str
+    reference: str
+    payment_reference: str
+    kind: str
 
 
 DisputeStatus = Literal["needs_response", "under_review", "won", "lost"]
@@ -45,29 +70,45 @@ class DisputeReport(msgspec.Struct, frozen=True):
     due_at: datetime | None = None
 
 
-NoticeType = Literal["payment.succeeded", "refund.succeeded", "dispute.opened", "dispute.updated", "dispute.closed"]
-Said = Payment | RefundReport | DisputeReport
+NoticeType = Literal[
+    "payment.succeeded",
+    "refund.succeeded",
+    "refund.failed",
+    "dispute.opened",
+    "dispute.updated",
+    "dispute.closed",
+    "fraud.warned",
+    "stripe.event",
+]
+Said = Payment | RefundReport | RefundFailure | DisputeReport | FraudWarning | Told
 
 SAYS: Mapping[str, type[Said]] = MappingProxyType(
     {
         "payment.succeeded": Payment,
         "refund.succeeded": RefundReport,
+        "refund.failed": RefundFailure,
         "dispute.opened": DisputeReport,
         "dispute.updated": DisputeReport,
         "dispute.closed": DisputeReport,
+        "fraud.warned": FraudWarning,
+        "stripe.event": Told,
     }
 )
 """Notice type -> what such a notice says."""
 
 
 class Notice(msgspec.Struct, frozen=True):
-    """A verified notice. `payload` is the text that was signed; `said` is what it says, in our words."""
+    """A verified notice. `payload` is the text that was signed; `said` is what it says, in our words.
+
+    One that is not to be acted on `at_once` is stored, and waits for the queue: somebody may have to be asked first.
+    """
 
     provider: str
     id: str
     type: NoticeType
     payload: str
     said: Said
+    at_once: bool = True
 
 
 class NewNotice(msgspec.Struct, frozen=True):
@@ -144,14 +185,27 @@ class NotYet(msgspec.Struct, frozen=True):
     reason: str
 
 
-Verdict = Accepted | Refused | NotYet
+class Noted(msgspec.Struct, frozen=True):
+    """What was told asks for nothing: it is about nothing of ours, or tells of what we need not act on."""
+
+    reason: str
 
 
-class SessionRequest(msgspec.Struct, frozen=True):
-    """What a provider needs to take a payment."""
+Verdict = Accepted | Refused | NotYet | Noted
 
+
+class SessionRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What a provider needs to take a payment for an account, until `expires_at`.
+
+    The buyer comes back to `return_url`, and to `cancel_url` without having paid.
+    """
+
+    account_id: str
     checkout_id: str
     amount: int
     currency: str
     description: str
     buyer_email: str
+    expires_at: datetime
+    return_url: str
+    cancel_url: str

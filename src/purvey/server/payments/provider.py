@@ -30,6 +30,9 @@ class Provider(Protocol):
         """
         ...
 
-    def verify(self, headers: Mapping[str, str], body: bytes) -> Notice:
-        """Check the signature over the raw `body` and return what it says; raise BadSignatureError."""
+    async def verify(self, headers: Mapping[str, str], body: bytes, account_id: str | None = None) -> Notice:
+        """Check the signature over the raw `body` and return what it says; raise BadSignatureError.
+
+        `account_id` is the account whose own contract with the provider the notice comes from, as its address says.
+        """
         ...

@@ -18,6 +18,7 @@ from purvey.server.payments.model import (
     Notice,
     NotYet,
     Payment,
+    RefundFailure,
     RefundNote,
     RefundReport,
     RefundRequest,
@@ -71,6 +72,12 @@ class Refunds:
             )
         return msgspec.structs.replace(ended or requested, recorded=False)
 
+    async def ask(self, ask: Ask) -> Changed:
+        """Write down a refund that nobody waits for; the job that comes with it carries it out. Raises as `refund` does."""
+        return await self._fulfillment.change(
+            self._change(ask.account_id, ask.order_id, partial(rules.request, ask, self._providers))
+        )
+
     async def carry_out(self, account_id: str, refund_id: str) -> Changed | None:
         """Ask the provider for a refund that was written down, and record its answer; None if nobody knows what it did.
 
@@ -86,6 +93,15 @@ class Refunds:
         if found is None:
             return NotYet(f"no order was paid by {report.payment_reference}")
         done = await self._fulfillment.change(self._change(*found, partial(rules.given_back, report, notice)))
+        return Accepted(*found, stored=done.written and notice is not None)
+
+    async def sent_back(self, failure: RefundFailure, notice: Notice | None = None) -> Verdict:
+        """Act on a provider's word that a refund failed, even after it had succeeded: the money is the seller's again."""
+        told = RefundReport(failure.provider, failure.reference, failure.payment_reference, 0, "", failure.refund_id)
+        found = await store.order_of(self._tools.database, told) or await self._order_of(told)
+        if found is None:
+            return NotYet(f"no order was paid by {failure.payment_reference}")
+        done = await self._fulfillment.change(self._change(*found, partial(rules.sent_back, failure, notice)))
         return Accepted(*found, stored=done.written and notice is not None)
 
     async def paid(self, payment: Payment, notice: Notice | None = None) -> Verdict:

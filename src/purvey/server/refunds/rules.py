@@ -14,7 +14,15 @@ from purvey.server.kit import money
 from purvey.server.mail.model import NewMessage, Template
 from purvey.server.orders import rules as orders
 from purvey.server.orders.model import Order, PaymentStatus
-from purvey.server.payments.model import Notice, Payment, RefundNote, RefundOrigin, RefundReport, handled
+from purvey.server.payments.model import (
+    Notice,
+    Payment,
+    RefundFailure,
+    RefundNote,
+    RefundOrigin,
+    RefundReport,
+    handled,
+)
 from purvey.server.refunds.model import JOB, LANE, Ask
 
 SYSTEM = "system"
@@ -87,6 +95,29 @@ def refused(refund_id: str, reason: str, seen: Seen, draw: Draw) -> Transition |
     )
 
 
+def sent_back(failure: RefundFailure, notice: Notice | None, seen: Seen, draw: Draw) -> Transition | None:
+    """Return the transition that takes a refund back which the bank did not take; None for one that did not succeed before.
+
+    What it had ended (the grant) stays so: the seller decides whether the buyer is to have it again.
+    """
+    order = seen.order
+    known = next((one for one in _refunds(seen) if _is(one, failure)), None)
+    if known and known.status == "requested":
+        return refused(known.id, failure.reason, seen, draw)
+    if known is None or known.status == "failed":
+        return None
+    note = msgspec.structs.replace(known, status="failed", error=failure.reason)
+    after = orders.change(order) if _is_beside(order, note) else _more(order, note.amount)
+    return Transition(
+        before=order,
+        after=after,
+        steps=orders.steps(order, [("take_back_refund", after)], note.provider),
+        refunds=[note],
+        messages=[message(after, Template.REFUND_FAILED, draw, refunded=note.amount, reason=failure.reason)],
+        notice=handled(notice, order.id) if notice else None,
+    )
+
+
 def second_payment(payment: Payment, notice: Notice | None, seen: Seen, draw: Draw) -> Transition | None:
     """Return the transition that gives a second payment of one checkout back; None if that is under way or done."""
     order = seen.order
@@ -151,6 +182,13 @@ def _less(order: Order, note: RefundNote, reserved: int, draw: Draw) -> Order:
     )
 
 
+def _more(order: Order, amount: int) -> Order:
+    """Return `order` after a refund of `amount` came back."""
+    refunded = max(0, order.refund_amount - amount)
+    status = PaymentStatus.PARTIALLY_REFUNDED if refunded else PaymentStatus.PAID
+    return orders.change(order, refund_amount=refunded, payment_status=status, refunded_at=None)
+
+
 def _mail(order: Order, note: RefundNote, draw: Draw) -> NewMessage:
     if _is_beside(order, note):
         return message(order, Template.REFUND, draw, refunded=note.amount, refund="second")
@@ -189,7 +227,7 @@ def _refunds(seen: Seen) -> Sequence[RefundNote]:
     return found
 
 
-def _is(refund: RefundNote, report: RefundReport) -> bool:
+def _is(refund: RefundNote, report: RefundReport | RefundFailure) -> bool:
     return refund.id == report.refund_id or (refund.provider, refund.reference) == (report.provider, report.reference)
 
 

@@ -1,0 +1,159 @@
+"""Asking Stripe through its official package: one pool of connections, a deadline for each request, errors that say whose fault."""
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, TypeVar, cast
+
+import aiohttp
+import msgspec
+import stripe
+import structlog
+from stripe import StripeClient, StripeObject
+
+from purvey.server.errors import Conflict, Unavailable
+from purvey.server.payments.stripe.model import (
+    Charge,
+    Dispute,
+    Event,
+    Intent,
+    Merchant,
+    Refund,
+    Session,
+    StripeAccount,
+)
+
+log = structlog.get_logger()
+
+T = TypeVar("T")
+
+TIMEOUT = aiohttp.ClientTimeout(total=8, connect=4)
+"""Seconds of one request. Stripe answers within one as a rule; a refund has 20 for two requests."""
+AGAIN_AT_ONCE = 1
+"""How often the package itself repeats what a buyer waits for; what nobody waits for is repeated by the queue."""
+PAGE = 100
+"""Objects in one page of a list: the most that Stripe gives."""
+
+
+class StripeRefusedError(Exception):
+    """Stripe has understood, and says no. `code` is Stripe's own word, the message its sentence."""
+
+    def __init__(self, message: str, code: str | None) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class Stripes:
+    """Stripe's interface at `base`, with the key of whichever merchant is asking."""
+
+    def __init__(self, base: str) -> None:
+        self._http = stripe.AIOHTTPClient(timeout=TIMEOUT)
+        # Each request names its merchant's key; this one opens nothing.
+        self._client = StripeClient("none", base_addresses={"api": base}, http_client=self._http)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.close_async()  # type: ignore[no-untyped-call]  # it is not annotated
+
+    async def open_session(self, merchant: Merchant, params: Mapping[str, Any], key: str) -> Session:
+        """Open a Checkout Session, once for each `key`; raises StripeRefusedError, Conflict, Unavailable."""
+        options = self._options(merchant, key=key, again=AGAIN_AT_ONCE)
+        sessions = self._client.v1.checkout.sessions
+        return await self._asked(Session, sessions.create_async(cast("Any", params), options))
+
+    async def session(self, merchant: Merchant, session_id: str) -> Session:
+        """Return a session as it is now."""
+        options = self._options(merchant, again=AGAIN_AT_ONCE)
+        return await self._asked(Session, self._client.v1.checkout.sessions.retrieve_async(session_id, options=options))
+
+    async def intent(self, merchant: Merchant, intent_id: str) -> Intent:
+        """Return a payment intent."""
+        return await self._asked(
+            Intent, self._client.v1.payment_intents.retrieve_async(intent_id, options=self._options(merchant))
+        )
+
+    async def charge(self, merchant: Merchant, charge_id: str) -> Charge:
+        """Return a charge."""
+        return await self._asked(
+            Charge, self._client.v1.charges.retrieve_async(charge_id, options=self._options(merchant))
+        )
+
+    async def dispute(self, merchant: Merchant, dispute_id: str) -> Dispute:
+        """Return a dispute as it is now."""
+        return await self._asked(
+            Dispute, self._client.v1.disputes.retrieve_async(dispute_id, options=self._options(merchant))
+        )
+
+    async def refund(self, merchant: Merchant, refund_id: str) -> Refund:
+        """Return a refund as it is now."""
+        return await self._asked(
+            Refund, self._client.v1.refunds.retrieve_async(refund_id, options=self._options(merchant))
+        )
+
+    async def account(self, merchant: Merchant) -> StripeAccount:
+        """Return the merchant's own account."""
+        return await self._asked(
+            StripeAccount, self._client.v1.accounts.retrieve_current_async(options=self._options(merchant))
+        )
+
+    async def make_refund(self, merchant: Merchant, params: Mapping[str, Any], key: str) -> Refund:
+        """Give money back, once for each `key`."""
+        options = self._options(merchant, key=key)
+        return await self._asked(Refund, self._client.v1.refunds.create_async(cast("Any", params), options))
+
+    async def refunds_of(self, merchant: Merchant, **which: str) -> list[Refund]:
+        """Return the refunds of a payment intent or a charge, newest first."""
+        params = cast("Any", {"limit": PAGE, **which})
+        found = await self._told(self._client.v1.refunds.list_async(params, self._options(merchant)))
+        return [msgspec.convert(one, Refund) for one in found["data"]]
+
+    async def events(
+        self, merchant: Merchant, since: int, types: tuple[str, ...]
+    ) -> AsyncIterator[tuple[Event, bytes]]:
+        """Yield the events of these types since an instant (seconds since 1970), newest first, with the text of each.
+
+        Stripe keeps events for 30 days.
+        """
+        params: dict[str, Any] = {"limit": PAGE, "created": {"gte": since}, "types": list(types)}
+        more = True
+        while more:
+            page = await self._told(self._client.v1.events.list_async(cast("Any", params), self._options(merchant)))
+            for one in page["data"]:
+                body = msgspec.json.encode(one)
+                yield msgspec.json.decode(body, type=Event), body
+                params["starting_after"] = one["id"]
+            more = page["has_more"]
+
+    async def sessions(self, merchant: Merchant, since: int) -> AsyncIterator[Session]:
+        """Yield the sessions that were completed and opened since an instant, newest first."""
+        params: dict[str, Any] = {"limit": PAGE, "created": {"gte": since}, "status": "complete"}
+        more = True
+        while more:
+            page = await self._told(
+                self._client.v1.checkout.sessions.list_async(cast("Any", params), self._options(merchant))
+            )
+            for one in page["data"]:
+                yield msgspec.convert(one, Session)
+                params["starting_after"] = one["id"]
+            more = page["has_more"]
+
+    def _options(self, merchant: Merchant, *, key: str | None = None, again: int = 0) -> Any:
+        options: dict[str, Any] = {"api_key": merchant.secret_key, "max_network_retries": again}
+        if merchant.whose.stripe_account:
+            options["stripe_account"] = merchant.whose.stripe_account
+        return options | ({"idempotency_key": key} if key else {})
+
+    async def _asked(self, kind: type[T], asking: Any) -> T:
+        return msgspec.convert(await self._told(asking), kind)
+
+    async def _told(self, asking: Any) -> dict[str, Any]:
+        """Return an answer as plain data; raise StripeRefusedError, Conflict (a key opens nothing), or Unavailable."""
+        try:
+            answer: StripeObject = await asking
+        except (stripe.AuthenticationError, stripe.PermissionError) as error:
+            log.error("stripe.key", status=error.http_status, request_id=error.request_id, error=type(error).__name__)  # noqa: TRY400
+            raise Conflict("The key of this shop does not open what is needed at Stripe.") from None
+        except (stripe.InvalidRequestError, stripe.CardError, stripe.IdempotencyError) as error:
+            raise StripeRefusedError(error.user_message or str(error), error.code) from None
+        except (stripe.StripeError, aiohttp.ClientError, TimeoutError) as error:
+            log.warning("stripe.unanswered", error=type(error).__name__, status=getattr(error, "http_status", None))
+            raise Unavailable("Stripe does not answer at this moment. Try again in a moment.", retry_after=5) from None
+        return answer.to_dict(for_json=True)
