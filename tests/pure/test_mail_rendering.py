@@ -378,3 +378,22 @@ def test_a_url_that_names_no_server_is_refused_without_being_repeated(url: str) 
 )
 def test_a_password_leaves_this_machine_encrypted_only(url: str, start_tls: bool | None) -> None:
     assert read_url(url).start_tls is start_tls
+
+
+def test_the_mail_that_signs_in_is_from_the_server_and_about_nothing_else() -> None:
+    link = "https://shop.example/library/sign-in/tOkEn"
+    sign_in = msgspec.structs.replace(
+        MESSAGE, account_id="", template=Template.SIGN_IN, order_id=None, facts=None, recipient="buyer@example.com"
+    )
+    mail = received(render(sign_in, link, SENDER, NOW))
+    assert (mail["Subject"], mail["To"], mail["Reply-To"]) == ("Sign in to your purchases", "buyer@example.com", None)
+    assert (mail["Message-ID"], mail["Auto-Submitted"]) == ("<msg_1@shop.example>", "auto-generated")
+    assert set(Links(part(mail, "html")).targets) == {link}
+    assert link in part(mail, "plain")
+
+
+@pytest.mark.parametrize("test_mode", [True, False])
+def test_a_mail_of_the_sandbox_says_that_it_is_a_test(test_mode: bool) -> None:
+    mail = received(render(message(), URL, SENDER, NOW, test_mode=test_mode))
+    assert ("THIS IS A TEST" in part(mail, "plain")) == test_mode
+    assert ("This is a test." in part(mail, "html")) == test_mode
