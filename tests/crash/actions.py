@@ -463,7 +463,7 @@ KEYS = [
     ),
     Act(
         "a checkout holds a licence key and gives it back",
-        ("checkout.actions.begin", "stock.work.GiveBack.run", "fulfillment.work.Restock.run"),
+        ("checkout.actions.begin", "stock.work.GiveBack.run"),
         checks_out,
         scenes.pooled,
         again=unless_known(checks_out),

@@ -76,8 +76,17 @@ INVARIANTS: Checks = {
         SELECT NOT EXISTS (
             SELECT FROM orders WHERE ARRAY (
                 SELECT template FROM messages WHERE order_id = orders.id AND template IN ('confirmation', 'ready') ORDER BY template
-            ) <> array_remove(ARRAY[CASE WHEN content_type = 'generated' THEN 'confirmation' END,
+            ) <> array_remove(ARRAY[CASE WHEN content_type = 'generated' OR EXISTS (
+                                        SELECT FROM messages WHERE order_id = orders.id AND template = 'keys_missing'
+                                    ) THEN 'confirmation' END,
                                     CASE WHEN status = 'fulfilled' THEN 'ready' END], NULL))""",
+    "a seller is told once that a key is missing": """
+        SELECT NOT EXISTS (
+            SELECT FROM messages WHERE template = 'keys_missing' GROUP BY account_id, order_id HAVING count(*) > 1)""",
+    "a licence key belongs to one order at most, and is its content": """
+        SELECT NOT EXISTS (
+            SELECT FROM pool_keys k LEFT JOIN orders o ON o.checkout_id = k.checkout_id
+            WHERE k.status = 'sold' AND k.id = ANY (o.deliverables) IS NOT TRUE)""",
     "who is late is reminded once": """
         SELECT NOT EXISTS (
             SELECT FROM orders WHERE (SELECT count(*) FROM messages WHERE order_id = orders.id AND template = 'reminder')
