@@ -122,6 +122,8 @@ SELLERS: Mapping[str, Seller] = MappingProxyType(
             {"endpoint_id": "endpoint"}, {"cursor": "cursor", "event_id": "event", "order_id": "order"}
         ),
         "GET /v1/deliveries/{delivery_id}": Seller({"delivery_id": "delivery"}),
+        "GET /v1/deliveries/{delivery_id}/explanation": Seller({"delivery_id": "delivery"}),
+        "POST /v1/listen-sessions": Seller(status=201),
         "POST /v1/deliveries/{delivery_id}/retry": Seller({"delivery_id": "delivery"}, status=202),
         "POST /v1/webhooks/{endpoint_id}/replay": Seller(
             {"endpoint_id": "endpoint"}, body={"after": "2026-01-01T00:00:00Z"}, status=202

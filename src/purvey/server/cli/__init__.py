@@ -15,12 +15,15 @@ COMMANDS = {
     "migrate": ("migrate", "Bring the database's schema up to this version."),
     "accounts": ("accounts", "Manage sellers' accounts."),
     "keys": ("accounts", "Manage API keys."),
+    "listen": ("following", "Hand every event to a program on this machine, signed."),
+    "events": ("following", "Look at the log of events."),
+    "deliveries": ("following", "Look at what endpoints were told, and why not."),
     "doctor": ("doctor", "Check this installation, and say what is wrong and what to do."),
     "completion": ("completion", "Print what makes a shell complete the commands and options of purvey."),
 }
 """Command -> the module of this package that has it, and its help in one line."""
 
-LIGHT = {"completion"}
+LIGHT = {"completion", "listen", "events", "deliveries"}
 """Commands that the base package can do alone; the others need the extra `server`."""
 
 NEEDED = ("aiohttp", "asyncpg", "litestar", "granian", "msgspec", "rich")

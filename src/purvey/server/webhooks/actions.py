@@ -8,14 +8,16 @@ from typing import Any
 
 import msgspec
 
+from purvey import signing
 from purvey.server.errors import Conflict, FieldError, NotFound, RateLimited, invalid, unknown
 from purvey.server.kit.database import Connection
 from purvey.server.kit.paging import Position, Slice, slice_of
 from purvey.server.kit.text import check_instant
 from purvey.server.kit.tools import Tools
 from purvey.server.webhooks import checks, store
+from purvey.server.webhooks.explaining import Explanation, explain
 from purvey.server.webhooks.model import Delivery, DeliveryFilters, DeliveryWithAttempts, Endpoint, Replay, ReplayPlan
-from purvey.server.webhooks.rules import PER_KEY, PER_ORDER, REPLAY_BATCH, REPLAY_BUSY, STANDARD_PREFIX
+from purvey.server.webhooks.rules import PER_KEY, PER_ORDER, REPLAY_BATCH, REPLAY_BUSY
 from purvey.server.webhooks.wire import EndpointChanges, EndpointOut, NewEndpoint, ReplayRequest, endpoint_out
 
 
@@ -190,6 +192,19 @@ async def read_replay(tools: Tools, account_id: str, replay_id: str) -> Replay:
     return found
 
 
+def listen_secret(tools: Tools, account_id: str) -> str:
+    """Return the secret with which `purvey listen` signs for an account: always the same, so that a program is told it once."""
+    key = bytes.fromhex(tools.keyring.sign("listen", account_id))
+    return signing.STANDARD_PREFIX + base64.b64encode(key).decode()
+
+
+async def explain_delivery(tools: Tools, account_id: str, delivery_id: str) -> Explanation:
+    """Return why a delivery did or did not go, or raise NotFound."""
+    found = await read_delivery(tools, account_id, delivery_id)
+    facts = await store.facts_of(tools.database, account_id, delivery_id)
+    return explain(found, facts, tools.clock.now())
+
+
 async def _bound(
     connection: Connection, account_id: str, name: str, text: str | None
 ) -> tuple[int | None, datetime | None]:
@@ -250,7 +265,7 @@ def _blank(tools: Tools, account_id: str, fields: Mapping[str, Any], secret: str
 
 
 def _new_secret(tools: Tools) -> str:
-    return STANDARD_PREFIX + base64.b64encode(tools.ids.random_bytes(32)).decode()
+    return signing.STANDARD_PREFIX + base64.b64encode(tools.ids.random_bytes(32)).decode()
 
 
 def _shown(tools: Tools, endpoint: Endpoint) -> EndpointOut:

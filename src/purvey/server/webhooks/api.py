@@ -12,12 +12,14 @@ from purvey.server.kit.paging import read_cursor
 from purvey.server.kit.tools import Tools
 from purvey.server.kit.web import Cursor, Given, Limit, Page, Then, once, problems
 from purvey.server.webhooks import actions
+from purvey.server.webhooks.explaining import Explanation
 from purvey.server.webhooks.model import Delivery, DeliveryFilters, DeliveryStatus, DeliveryWithAttempts, Replay
 from purvey.server.webhooks.trial import Trials, report
 from purvey.server.webhooks.wire import (
     EndpointChanges,
     EndpointOut,
     EndpointRotation,
+    ListenSession,
     NewEndpoint,
     ReplayRequest,
     TestOrder,
@@ -160,6 +162,23 @@ async def read_delivery(
     return await actions.read_delivery(tools, account.id, delivery_id)
 
 
+@get(
+    "/v1/deliveries/{delivery_id:str}/explanation",
+    tags=TAGS,
+    responses=problems(_404="This account has no such delivery."),
+)
+async def explain_delivery(delivery_id: FromPath[str], tools: Given[Tools], account: Given[Account]) -> Explanation:
+    """Say why a delivery did or did not go, what holds it, and what to do about it."""
+    return await actions.explain_delivery(tools, account.id, delivery_id)
+
+
+@post("/v1/listen-sessions", tags=TAGS)
+@once()
+async def begin_listening(tools: Given[Tools], account: Given[Account]) -> ListenSession:
+    """Return the secret with which `purvey listen` signs what it hands to a local program; it stays the same."""
+    return ListenSession(secret=actions.listen_secret(tools, account.id))
+
+
 @post(
     "/v1/deliveries/{delivery_id:str}/retry",
     status_code=202,
@@ -186,5 +205,7 @@ routes = [
         list_deliveries,
         read_delivery,
         retry_delivery,
+        explain_delivery,
+        begin_listening,
     )
 ]

@@ -1,13 +1,10 @@
 """What goes over the wire, and when it goes again."""
 
-import base64
-import binascii
-import hmac
 import re
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
-from purvey.server.kit.crypto import hmac_sha256_hex
+from purvey import signing
 from purvey.server.kit.safe_http.outcome import Answer, Failure
 from purvey.server.webhooks.model import Delivered, Disable, GiveUp, RetryAt, Secrets, SignatureFormat, Verdict
 
@@ -41,8 +38,6 @@ REPLAY_BUSY = 100
 REPLAY_AGAIN = timedelta(seconds=5)
 """How long a replay waits that finds more than that."""
 
-STANDARD_PREFIX = "whsec_"  # marks a secret, is none
-"""What follows it in a secret is the key in base64, as Standard Webhooks has it."""
 _SECONDS = re.compile(r"[0-9]{1,9}")
 
 
@@ -54,49 +49,17 @@ def request_headers(
     secrets: Secrets,
     signature_format: SignatureFormat,
     at: datetime,
-    version: str,
 ) -> dict[str, str]:
-    """Return the headers of one attempt, which begins at `at`.
-
-    X-ListBee-Signature is made with one secret, the older one during an overlap (DF-8); webhook-signature lists all of them
-    (Standard Webhooks 1.0).
-    """
-    timestamp = int(at.timestamp())
+    """Return the headers of one attempt, which begins at `at`."""
     keys = [secrets.current] if secrets.previous is None else [secrets.current, secrets.previous]
-    return {
-        "Content-Type": "application/json",
-        "User-Agent": f"Purvey/{version}",
-        "X-ListBee-Event": event_type,
-        "X-ListBee-Signature": _own_signature(keys[-1], timestamp, body, signature_format),
-        "webhook-id": event_id,
-        "webhook-timestamp": str(timestamp),
-        "webhook-signature": " ".join(_standard_signature(key, event_id, timestamp, body) for key in keys),
-    }
-
-
-def _own_signature(secret: str, timestamp: int, body: bytes, signature_format: SignatureFormat) -> str:
-    key = secret.encode()
-    match signature_format:
-        case "body":
-            return hmac_sha256_hex(key, body)
-        case "timestamped":
-            return f"t={timestamp},v1={hmac_sha256_hex(key, b'%d.%b' % (timestamp, body))}"
-
-
-def _standard_signature(secret: str, event_id: str, timestamp: int, body: bytes) -> str:
-    message = b"%b.%d.%b" % (event_id.encode(), timestamp, body)
-    return "v1," + base64.b64encode(hmac.digest(standard_key(secret), message, "sha256")).decode()
-
-
-def standard_key(secret: str) -> bytes:
-    """Return the key for Standard Webhooks: what follows `whsec_`, decoded from base64; else the secret itself, as UTF-8."""
-    encoded = secret.removeprefix(STANDARD_PREFIX)
-    if encoded != secret:
-        try:
-            return base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True) or secret.encode()
-        except binascii.Error:
-            pass
-    return secret.encode()
+    return signing.headers(
+        event_id=event_id,
+        event_type=event_type,
+        body=body,
+        secrets=keys,
+        timestamp=int(at.timestamp()),
+        signature_format=signature_format,
+    )
 
 
 def decide(attempt: int, outcome: Answer | Failure, *, first_at: datetime, now: datetime, chance: float) -> Verdict:

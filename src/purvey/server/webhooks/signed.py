@@ -1,6 +1,5 @@
 """Making a delivery ready to be sent: its headers are signed at the moment of sending."""
 
-from purvey import __version__
 from purvey.server.kit.tools import Tools
 from purvey.server.webhooks import rules
 from purvey.server.webhooks.model import Due, Prepared, Secrets
@@ -19,6 +18,5 @@ def prepared(tools: Tools, due: Due) -> Prepared:
         secrets=Secrets(tools.keyring.open(due.secret), previous),
         signature_format=due.signature_format,
         at=at,
-        version=__version__,
     )
     return Prepared(due, headers, body, at)

@@ -8,6 +8,7 @@ import msgspec
 from purvey.server.jobs.model import Job
 from purvey.server.kit.database import Connection, Database
 from purvey.server.kit.paging import Position
+from purvey.server.webhooks.explaining import MOST_AHEAD, Facts
 from purvey.server.webhooks.model import (
     Attempt,
     Delivery,
@@ -298,3 +299,24 @@ async def replay(database: Database, account_id: str, replay_id: str) -> Replay 
 
 
 _REPLAY = "id, endpoint_id, status, found, made, created_at, finished_at"
+
+
+async def facts_of(database: Database, account_id: str, delivery_id: str) -> Facts:
+    """Return what is known beside a delivery that is there: its endpoint, its lane, its job, and how many are before it."""
+    row = await database.row(
+        f"""
+        SELECT url, endpoint.status AS endpoint_status, disabled_reason, breaker, failed_in_row, held_until, in_flight,
+               max_in_flight, room, job.due_at, leased_until, (SELECT count(*) FROM (
+                   SELECT FROM jobs other WHERE other.lane_id = job.lane_id AND other.lease_token IS NULL
+                       AND (other.due_at, other.id) < (job.due_at, job.id) LIMIT {MOST_AHEAD}) before) AS ahead
+        FROM deliveries delivery
+        JOIN endpoints endpoint ON endpoint.account_id = delivery.account_id AND endpoint.id = delivery.endpoint_id
+        JOIN lanes lane ON lane.id = endpoint.lane_id
+        LEFT JOIN jobs job ON job.id = delivery.job_id
+        WHERE delivery.account_id = $1 AND delivery.id = $2
+        """,
+        account_id,
+        delivery_id,
+    )
+    assert row is not None  # noqa: S101  # a delivery is removed together with nothing that is asked for here
+    return Facts(**row)

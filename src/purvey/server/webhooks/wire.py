@@ -83,6 +83,13 @@ class TestReport(msgspec.Struct, frozen=True, kw_only=True):
     error: TestError | None = None
 
 
+class ListenSession(msgspec.Struct, frozen=True, kw_only=True):
+    """What `purvey listen` signs with. Nothing is delivered because of it: it reads the log."""
+
+    object: Literal["listen_session"] = "listen_session"
+    secret: str
+
+
 Bound = Annotated[str, Meta(max_length=100, description="An instant (RFC 3339) or the id of an event, itself left out")]
 
 
