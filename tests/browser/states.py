@@ -423,7 +423,7 @@ MAILS = (
     State("ready-test", "ready.html", _mail(Template.READY, test_mode=True)),
     State("confirmation", "confirmation.html", _mail(Template.CONFIRMATION)),
     State("confirmation-key", "confirmation.html", _mail(Template.CONFIRMATION, content_type="static")),
-    State("keys-missing", "keys_missing.html", _mail(Template.KEYS_MISSING)),
+    State("keys-missing", "keys_missing.html", _mail(Template.KEYS_MISSING, buyer_email=EMAIL)),
     State("fresh-link", "fresh_link.html", _mail(Template.FRESH_LINK)),
     State("fresh-link-waiting", "fresh_link.html", _mail(Template.FRESH_LINK, open_until=None, opens=None)),
     State("sign-in", "sign_in.html", _mail(Template.SIGN_IN)),
