@@ -31,6 +31,8 @@ from purvey.server.settings import Settings
 log = structlog.get_logger()
 
 Role = Literal["all", "api", "worker"]
+STOP_WITHIN = 25.0
+"""Seconds that requests under way have to end when the process stops. A download that is cut off goes on elsewhere, uncounted."""
 WATCH_EVERY = 1.0
 """Seconds between two looks at whether the embedded PostgreSQL still runs."""
 
@@ -112,19 +114,23 @@ async def _serve_until(
 
 
 async def _answer(app: App, settings: Settings, stop: asyncio.Event) -> None:
-    """Answer requests until told to stop; then let those under way end."""
+    """Answer requests until told to stop; then let those under way end, but for who takes longer than `STOP_WITHIN`."""
     web = wrap_asgi_with_proxy_headers(app.web, settings.proxies)
     server = Server(web, settings.host, settings.port, interface=Interfaces.ASGI, log_enabled=False, backlog=1024)
-    stopper = asyncio.create_task(_stop_when(stop, server))
+    answering = asyncio.create_task(server.serve())
+    told = asyncio.create_task(stop.wait())
     try:
-        await server.serve()
+        await asyncio.wait({answering, told}, return_when=asyncio.FIRST_COMPLETED)
+        if not answering.done():
+            server.stop()  # type: ignore[no-untyped-call]  # Granian's is not annotated
+            await asyncio.wait({answering}, timeout=STOP_WITHIN)
+        if not answering.done():
+            log.warning("stopping.cut_off", seconds=STOP_WITHIN)
+            return
+        await answering
     finally:
-        stopper.cancel()
-
-
-async def _stop_when(stop: asyncio.Event, server: Server) -> None:
-    await stop.wait()
-    server.stop()  # type: ignore[no-untyped-call]  # Granian's is not annotated
+        told.cancel()
+        answering.cancel()
 
 
 async def _until_answering(settings: Settings, serving: "asyncio.Task[object]") -> None:
