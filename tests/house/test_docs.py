@@ -137,6 +137,11 @@ def test_every_variable_that_a_document_or_the_code_names_is_read_by_somebody() 
     assert unknown == set()
 
 
+def test_the_decisions_are_numbered_without_a_gap() -> None:
+    numbers = sorted(int(path.name[:4]) for path in (ROOT / "docs" / "decisions").glob("*.md"))
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
 def test_the_error_tree_draws_every_error_with_its_status() -> None:
     drawn = {match["name"]: int(match["status"]) for match in TREE_LINE.finditer(errors.__doc__ or "")}
     kinds = {
