@@ -68,6 +68,7 @@ class Public:
 
 DRAFT = {"listing_id": "draft"}
 ORDER = {"order_id": "order"}
+DYNAMIC = {"order_id": "dynamic_order"}
 
 SELLERS: Mapping[str, Seller] = MappingProxyType(
     {
@@ -102,6 +103,8 @@ SELLERS: Mapping[str, Seller] = MappingProxyType(
         "POST /v1/orders/{order_id}/fulfill": Seller(ORDER, body={"deliverables": [TEXT]}),
         "POST /v1/orders/{order_id}/refund": Seller(ORDER, body={"amount": 100}),
         "GET /v1/orders/{order_id}/refunds": Seller(ORDER),
+        "POST /v1/orders/{order_id}/retry": Seller(DYNAMIC),
+        "GET /v1/orders/{order_id}/callback": Seller(DYNAMIC),
         "GET /v1/events": Seller(
             asks={"listing_id": "published", "order_id": "order", "after": "event", "cursor": "event"}
         ),
@@ -241,6 +244,11 @@ async def open_account(shop: Shop, name: str) -> Account:
     [event] = (await ask("GET", "/v1/events")).json["data"]
     endpoint = published["callback_endpoint_id"]
     [delivery] = (await ask("GET", f"/v1/webhooks/{endpoint}/deliveries")).json["data"]
+    pack: Any = {"name": f"Pack {name}", "price": 0, "dynamic_webhook": f"http://127.0.0.1:1/{name}/dynamic"}
+    dynamic = (await ask("POST", "/v1/listings", pack)).json
+    await ask("POST", f"/v1/listings/{dynamic['id']}/publish")
+    taken = {"listing_id": dynamic["id"], "buyer_email": f"buyer-of-{name}@example.com"}
+    called_for = (await ask("POST", "/v1/checkouts", taken)).json["order_id"]
     own = (await ask("POST", "/v1/webhooks", {"url": f"http://127.0.0.1:1/{name}/all", "enabled": False})).json
     replay = (await ask("POST", f"/v1/webhooks/{endpoint}/replay", {"types": ["order.refunded"]})).json["id"]
     cursor = (await ask("GET", "/v1/listings?limit=1")).json["cursor"]
@@ -257,13 +265,14 @@ async def open_account(shop: Shop, name: str) -> Account:
         "token": access.removeprefix("/access/"),
         "order": order["id"],
         "payment": order["payment"]["reference"],
+        "dynamic_order": called_for,
         "file": file["id"],
         "event": event["id"],
         "delivery": delivery["id"],
         "cursor": cursor,
     }
     hidden = {account.id, f"Draft {name}", draft["signing_secret"], published["signing_secret"], draft["id"], endpoint}
-    hidden |= {own["id"], own["secret"]}
+    hidden |= {own["id"], own["secret"], dynamic["dynamic_webhook_secret"], dynamic["dynamic_webhook"]}
     secrets = {*hidden, *goods.values(), buyer["buyer_email"], f"Buyer of {name}"} - {cursor}
     return Account(account.id, key, goods, frozenset(secrets), frozenset(hidden))
 

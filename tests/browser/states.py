@@ -453,6 +453,12 @@ MAILS = (
         "refund_failed.html",
         _mail(Template.REFUND_FAILED, refunded=2900, reason="expired_or_canceled_card", buyer_email=EMAIL),
     ),
+    State("delivery-pending", "delivery_pending.html", _mail(Template.DELIVERY_PENDING, content_type="dynamic")),
+    State(
+        "callback-failed",
+        "callback_failed.html",
+        _mail(Template.CALLBACK_FAILED, reason="Your server answered 503 Service Unavailable.", buyer_email=EMAIL),
+    ),
     State("ready-long", "ready.html", _mail(Template.READY, listing_name=LONG_NAME, seller_name=LONG_SELLER)),
     State(
         "ready-arabic", "ready.html", _mail(Template.READY, listing_name=ARABIC, seller_name=ARABIC_SELLER, amount=0)

@@ -12,7 +12,7 @@ from crash import scenes
 from crash.act import Act, Telling, asks, in_turn, unless_known
 from crash.endpoint_acts import ENDPOINTS
 from crash.scenes import BUYER, TEXT, URL, buyer_of, draft, generated, on_sale, static
-from crash.stage import PATIENCE, Scene
+from crash.stage import CALL_KEY, PATIENCE, Scene
 from purvey.server.webhooks.rules import SCHEDULE
 from stripe_standin.server import PLATFORM
 
@@ -650,6 +650,66 @@ REFUNDS = [
     ),
 ]
 
+
+async def calls_are_alike(scene: Scene) -> None:
+    """However often the seller's server was called for an order: it saw one key, and one body."""
+    scene.webhooks()
+    assert scene.called
+    assert len({(call.headers[CALL_KEY], call.body) for call in scene.called}) == 1
+
+
+CALL = ("fulfillment.kinds.dynamic.work.Call.run", "fulfillment.actions.Fulfillment.change")
+BUY_DYNAMIC = in_turn(scenes.dynamic, scenes.checkout, scenes.paid)
+
+CALLBACKS = [
+    Act(
+        "a seller's server is called for a dynamic order",
+        CALL,
+        scene=BUY_DYNAMIC,
+        known=calls_are_alike,
+        checks=FULFILLED | MAILED | {"one answer": one("order_history WHERE account_id = $1 AND action = 'answer'")},
+        parts=2,
+    ),
+    Act(
+        "a seller's server fails for a while",
+        CALL,
+        known=calls_are_alike,
+        scene=in_turn(BUY_DYNAMIC, answering(503)),
+        checks=FULFILLED | MAILED,
+        parts=2,
+    ),
+    Act(
+        "a seller's server fails for good",
+        CALL,
+        known=calls_are_alike,
+        scene=in_turn(BUY_DYNAMIC, answering(*[400] * 20)),
+        checks={
+            "it waits": one("orders WHERE account_id = $1 AND status = 'processing' AND delivery_status = 'failed'"),
+            "both are told once": """SELECT array_agg(template ORDER BY template) = ARRAY['callback_failed', 'delivery_pending']
+                FROM messages WHERE account_id = $1""",
+        },
+        parts=2,
+    ),
+    Act(
+        "a seller's server is called again",
+        ("fulfillment.kinds.dynamic.actions.call_again", *CALL),
+        asks("POST", "/v1/orders/{order}/retry"),
+        in_turn(BUY_DYNAMIC, scenes.called_in_vain),
+        again=asks("POST", "/v1/orders/{order}/retry", 200, 409),
+        known=calls_are_alike,
+        checks=FULFILLED,
+        parts=2,
+    ),
+    Act(
+        "a seller's server is called for an order that was delivered by hand",
+        ("fulfillment.actions.Fulfillment.deliver", *CALL),
+        deliver,
+        BUY_DYNAMIC,
+        checks=FULFILLED | MAILED,
+        parts=2,
+    ),
+]
+
 WEBHOOKS = [
     Act(
         "a webhook is delivered",
@@ -988,6 +1048,7 @@ ACTS = [
     *FULFILLMENT,
     *REFUNDS,
     *STRIPE,
+    *CALLBACKS,
     *WEBHOOKS,
     *ENDPOINTS,
     *MAIL,

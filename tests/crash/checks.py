@@ -66,7 +66,8 @@ INVARIANTS: Checks = {
             LEFT JOIN deliverables content ON content.account_id = orders.account_id AND content.id = held.id
             WHERE content.id IS NULL OR content.order_id <> orders.id)""",
     "a fulfilled order has content": """
-        SELECT NOT EXISTS (SELECT FROM orders WHERE (cardinality(deliverables) > 0) <> (status = 'fulfilled'))""",
+        SELECT NOT EXISTS (
+            SELECT FROM orders WHERE (cardinality(deliverables) > 0 OR delivered_items IS NOT NULL) <> (status = 'fulfilled'))""",
     "no content was made for an order that does not hold it": """
         SELECT NOT EXISTS (
             SELECT FROM deliverables content
@@ -143,6 +144,20 @@ INVARIANTS: Checks = {
             SELECT FROM deliveries
             WHERE ARRAY (SELECT number FROM attempts WHERE delivery_id = deliveries.id ORDER BY number)
                 <> ARRAY (SELECT generate_series(1, deliveries.attempts)))""",
+    "every dynamic order has its callback, and no other has any": """
+        SELECT NOT EXISTS (
+            SELECT FROM orders FULL JOIN callbacks ON callbacks.account_id = orders.account_id AND order_id = orders.id
+            WHERE (content_type = 'dynamic') IS DISTINCT FROM (order_id IS NOT NULL))""",
+    "an answer is what its order holds, and a failure is what it says": """
+        SELECT NOT EXISTS (
+            SELECT FROM callbacks JOIN orders ON orders.account_id = callbacks.account_id AND orders.id = order_id
+            WHERE (callbacks.status, delivery_status, delivered_items IS NOT NULL) NOT IN (
+                ('answered', 'delivered', true), ('failed', 'failed', false), ('withdrawn', 'delivered', false)))""",
+    "each call is counted": """
+        SELECT NOT EXISTS (
+            SELECT FROM callbacks
+            WHERE ARRAY (SELECT number FROM callback_attempts a WHERE a.order_id = callbacks.order_id ORDER BY number)
+                <> ARRAY (SELECT generate_series(1, attempts)))""",
     "no mail waits": "SELECT NOT EXISTS (SELECT FROM messages WHERE status = 'waiting')",
     # R4: no cursor skips an event.
     "the sequence is dense": """

@@ -18,10 +18,13 @@ from purvey.server.checkout.rules import new_checkout
 from purvey.server.deliverables.rules import DeliverableIn
 from purvey.server.files import actions as files
 from purvey.server.files.model import Named
+from purvey.server.fulfillment.kinds.dynamic.work import Call
 from purvey.server.fulfillment.model import Change
 from purvey.server.jobs import store as jobs
+from purvey.server.jobs.model import Result
 from purvey.server.jobs.worker import POLL_EVERY
 from purvey.server.kit.crypto import sha256
+from purvey.server.kit.safe_http import SafeHttp
 from purvey.server.library import actions as library
 from purvey.server.listings import actions as listings
 from purvey.server.listings.wire import NewListing
@@ -129,6 +132,13 @@ def on_sale(*content: DeliverableIn, **fields: Any) -> Telling:
 
 generated = on_sale(content_type="generated", callback=True)
 """A listing whose content is made for each order by the seller's program, which is told of it."""
+
+
+async def dynamic(scene: Scene) -> None:
+    """A listing whose seller's server, which is the receiver outside, is called for each order."""
+    await on_sale(content_type="dynamic", dynamic_webhook=scene.stage.outside.hook_url)(scene)
+
+
 static = on_sale(TEXT)
 """A listing whose content is there."""
 
@@ -199,6 +209,23 @@ async def paid(scene: Scene) -> None:
     headers, body = sandbox_of(scene).report(await payment_of(scene))
     await scene.stage.app.inbox.receive("sandbox", headers, body)
     scene.names["order"] = await scene.sql("SELECT id FROM orders WHERE account_id = $1", scene.account.id)
+
+
+async def called_in_vain(scene: Scene) -> None:
+    """Have the seller's server called for the order, which it refuses."""
+    scene.stage.outside.answers[:] = [400]
+    http = SafeHttp(allow_private=True)
+    call = Call(scene.tools, http, scene.stage.app.fulfillment)
+    now = scene.tools.clock.now()
+    until = now + timedelta(seconds=45)
+    claimed = await jobs.claim(
+        scene.tools.database, {"callback": 1}, {}, per_lane=1, token=uuid4(), now=now, until=until
+    )
+    [due] = await call.load(claimed)
+    assert due is not None
+    await call.run(claimed[0], due)
+    await jobs.finish(scene.tools.database, [Result(claimed[0].id, claimed[0].lease_token)], now)
+    await http.close()
 
 
 async def booked(scene: Scene) -> None:
@@ -300,7 +327,7 @@ async def claimed_by_a_dead_worker(scene: Scene) -> None:
     """Have all jobs that are due claimed by somebody whose lease has run out since workers last looked for such leases."""
     scene.stage.later(POLL_EVERY)
     now = scene.tools.clock.now()
-    kinds = {"payments": 9, "checkout": 9, "webhook": 9, "library": 9, "mail": 9}
+    kinds = {"callback": 9, "payments": 9, "checkout": 9, "webhook": 9, "library": 9, "mail": 9}
     found = await jobs.claim(
         scene.tools.database, kinds, {}, per_lane=9, token=uuid4(), now=now, until=now - timedelta(seconds=1)
     )

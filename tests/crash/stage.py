@@ -24,7 +24,7 @@ import pytest
 
 import child
 from makers import SECRET_KEY
-from market import Outside, outside_world
+from market import Hook, Outside, outside_world
 from purvey.server import app as composition
 from purvey.server.accounts import actions as accounts
 from purvey.server.accounts.model import Account
@@ -232,6 +232,8 @@ class Stage:
                 self.later((row["due_at"] - self.clock.now()).total_seconds() + 1)
 
 
+CALL_KEY = "X-Shoppex-Idempotency-Key"
+"""The header by which a dynamic order's call is told from a webhook."""
 JOBS = """
 SELECT count(*) AS jobs, count(lease_token) AS leased, min(due_at) AS due_at FROM jobs
 WHERE kind <> 'payments.stripe_reconcile'   -- it comes again every hour, for ever
@@ -288,7 +290,8 @@ def _parents_own() -> tuple[App, StageClock]:
 class Scene:
     """One telling of an act: a seller of its own, what the act has made so far, and what became known of it.
 
-    `replies` are the answers that came, so that somebody who got none knows that the outcome is unknown.
+    `called` are the calls of dynamic orders, as they came in. `replies` are the answers that came, so that somebody who got none
+    knows that the outcome is unknown.
     """
 
     stage: Stage
@@ -298,6 +301,7 @@ class Scene:
     replies: list[Reply] = field(default_factory=list)
     lost: int = 0
     heard: list[Mapping[str, Any]] = field(default_factory=list)
+    called: list[Hook] = field(default_factory=list)
 
     @property
     def tools(self) -> Tools:
@@ -330,7 +334,9 @@ class Scene:
     def webhooks(self) -> list[Mapping[str, Any]]:
         """Return the events that came over the wire since the last look."""
         queue = self.stage.outside.hooks
-        came = [msgspec.json.decode(queue.get_nowait().body) for _ in range(queue.qsize())]
+        hooks = [queue.get_nowait() for _ in range(queue.qsize())]
+        self.called += [hook for hook in hooks if CALL_KEY in hook.headers]
+        came = [msgspec.json.decode(hook.body) for hook in hooks if CALL_KEY not in hook.headers]
         self.heard += came
         return came
 

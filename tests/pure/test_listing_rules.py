@@ -204,7 +204,7 @@ def test_a_listing_with_deliverables_stays_static() -> None:
         (listing(content_type="generated", status=Status.PUBLISHED), []),
         (listing(content_type="generated", status=Status.PUBLISHED, stock=0), ["restock"]),
         (listing(content_type="generated", stock=0), ["publish_listing", "restock"]),
-        (listing(content_type="dynamic"), ["dynamic_unavailable"]),
+        (listing(content_type="dynamic"), ["set_dynamic_webhook"]),
     ],
 )
 def test_readiness_names_what_is_to_be_done_first(one: Listing, expected: list[str]) -> None:

@@ -24,6 +24,8 @@ from purvey.server.files.work import RemoveFile
 from purvey.server.fulfillment import api as fulfillment_api
 from purvey.server.fulfillment import links_api
 from purvey.server.fulfillment.actions import Fulfillment
+from purvey.server.fulfillment.kinds.dynamic import api as dynamic_api
+from purvey.server.fulfillment.kinds.dynamic.work import Call
 from purvey.server.fulfillment.work import Restock
 from purvey.server.jobs.model import Kind
 from purvey.server.jobs.wake import Wake
@@ -69,6 +71,7 @@ from purvey.server.webhooks.work import Deliver as DeliverWebhook
 from purvey.server.webhooks.work import GoOnWithReplay
 
 SLOTS = {
+    "callback": 256,
     "payments": 16,
     "checkout": 4,
     "stock": 4,
@@ -177,7 +180,8 @@ def _worker(
     work: list[Kind[Any]] = [
         *(*paying.work, HandOnNotice(tools, paying.inbox), ConfirmFree(tools, paying.inbox)),
         *(Invite(tools, wake.poke), RemoveFile(tools, storage), GiveBack(tools), Restock(fulfillment)),
-        *(DeliverWebhook(tools, outbound), GoOnWithReplay(tools), _mail(settings, tools)),
+        *(Call(tools, outbound, fulfillment), DeliverWebhook(tools, outbound), GoOnWithReplay(tools)),
+        _mail(settings, tools),
         *(CarryOut(tools, paying.refunds), CheckDelivered(tools, Deadlines(fulfillment, paying.providers))),
     ]
     return Worker(tools, wake, work, SLOTS, {"webhook": settings.webhook_rate} if settings.webhook_rate else None)
@@ -214,6 +218,7 @@ def _routes(settings: Settings) -> list[ControllerRouterHandler]:
         # One router, because reading an order and changing it share a path.
         [for_sellers(*orders_api.handlers, *links_api.handlers)],
         fulfillment_api.routes,
+        dynamic_api.routes,
         refunds_api.routes,
         events_api.routes,
         webhooks_api.routes,

@@ -9,6 +9,8 @@ import msgspec
 from purvey.server.access.model import NewGrant
 from purvey.server.deliverables.model import Content, Deliverable, NewDeliverable
 from purvey.server.events.model import NewEvent
+from purvey.server.fulfillment.kinds.dynamic.model import Result
+from purvey.server.fulfillment.kinds.kind import NewCallback
 from purvey.server.jobs.model import NewJob
 from purvey.server.kit.idempotency import Claim, NewAnswer
 from purvey.server.mail.model import NewMessage
@@ -53,6 +55,7 @@ class Transition(msgspec.Struct, frozen=True, kw_only=True):
     """`before` is None for an order that is new; `after` is its state at the end, `steps` how it got there.
 
     `ends_grant` closes what the order's live grant opens, before `grant` takes its place. `refunds` are noted as they are after it.
+    `callback` is the call that is queued with it, `result` the outcome of one, whose worker must hold its lease still.
     `answer` is what the request is told that asked for it with an Idempotency-Key.
     """
 
@@ -66,6 +69,8 @@ class Transition(msgspec.Struct, frozen=True, kw_only=True):
     refunds: Sequence[RefundNote] = ()
     messages: Sequence[NewMessage] = ()
     jobs: Sequence[NewJob] = ()
+    callback: NewCallback | None = None
+    result: Result | None = None
     notice: NewNotice | None = None
     events: Sequence[NewEvent] = ()
     answer: NewAnswer | None = None

@@ -29,13 +29,13 @@ REMINDED_AFTER = timedelta(hours=24)
 def paid(checkout: Checkout, payment: Payment, notice: Notice | None, key: str | None, draw: Draw) -> Transition:
     """Return the new order of a paid `checkout`, settled as its kind says. `key` is the licence key that the checkout holds."""
     kind = KINDS[checkout.content_type]
-    order = _new_order(checkout, payment, draw)
+    order = msgspec.structs.replace(_new_order(checkout, payment, draw), delivery_status=kind.delivery_status)
     if key is None and needs_key(checkout):
         return _without_key(order, checkout, payment, notice, draw)
     sold = _content(checkout, key) if kind.after_payment is Status.FULFILLED else ()
     settled = orders.settle(order, kind.after_payment, draw.now, deliverables=[one.id for one in sold])
     settled = _promised(settled, checkout.promise)
-    grant = _grant(settled, draw)
+    grant = grant_of(settled, draw)
     events = [event(order, EventType.ORDER_PAID, (), draw)]
     if settled.status is Status.FULFILLED:
         events.append(event(settled, EventType.ORDER_FULFILLED, sold, draw))
@@ -47,6 +47,7 @@ def paid(checkout: Checkout, payment: Payment, notice: Notice | None, key: str |
         key=_sale(settled, key),
         messages=[message(settled, kind.mail, draw, grant)] if kind.mail else [],
         jobs=[_due_job(settled)] if settled.status is Status.PROCESSING else [],
+        callback=kind.callback(settled) if kind.callback else None,
         notice=handled(notice, settled.id) if notice else None,
         events=events,
     )
@@ -61,7 +62,7 @@ def restocked(order: Order, checkout: Checkout, key: str, draw: Draw) -> Transit
     """Return the transition that gives an order the licence key that it has waited for, and with it all that was bought."""
     content = _content(checkout, key)
     settled = orders.settle(order, Status.FULFILLED, draw.now, deliverables=[one.id for one in content])
-    grant = _grant(settled, draw)
+    grant = grant_of(settled, draw)
     return Transition(
         before=order,
         after=settled,
@@ -120,10 +121,12 @@ def delivered(order: Order, command: Deliver, draw: Draw, actor: str = "seller")
         for item in command.content
     ]
     settled = orders.settle(order, Status.FULFILLED, draw.now, deliverables=[item.id for item in content])
+    if order.content_type == "dynamic":
+        settled = msgspec.structs.replace(settled, delivery_status="delivered")
     if command.metadata is not None:
         settled = msgspec.structs.replace(settled, metadata=msgspec.Raw(msgspec.json.encode(command.metadata)))
     shown = [wire.DeliverableFacts(item.id, item.type) for item in content]
-    grant = _grant(settled, draw)
+    grant = grant_of(settled, draw)
     return Transition(
         before=order,
         after=settled,
@@ -179,7 +182,8 @@ def _due_job(order: Order) -> NewJob:
     return NewJob(f"job_due_{order.id}", DUE_LANE, DUE_JOB, order.account_id, order.id, due_at)
 
 
-def _grant(order: Order, draw: Draw) -> NewGrant | None:
+def grant_of(order: Order, draw: Draw) -> NewGrant | None:
+    """Return the grant that comes with `order`, if it is fulfilled."""
     return new_grant(order, draw.new_id("grt_"), draw.now) if order.status is Status.FULFILLED else None
 
 

@@ -13,8 +13,8 @@ from purvey.server.orders.model import TABLE, Order
 COMMIT = """
 SELECT fulfillment_commit(
     $1::order_new[], $2::order_change[], $3::order_step[], $4::deliverable_new[], $5::text[], $6::grant_new[], $7::refund_note[],
-    $8::message_new[], $9::text[], $10::job_new[], $11::notice_new[], $12::key_sale[], $13::text[], $14::idempotency_answer[],
-    $15::event_new[], $16)
+    $8::message_new[], $9::text[], $10::job_new[], $11::callback_new[], $12::callback_result[], $13::notice_new[], $14::key_sale[],
+    $15::text[], $16::idempotency_answer[], $17::event_new[], $18)
 """
 
 
@@ -37,6 +37,8 @@ async def commit(database: Database, transitions: Sequence[Transition], now: dat
         _tuples(message for t in by_order for message in t.messages),
         [t.after.id for t in by_order for _ in t.jobs],
         _tuples(job for t in by_order for job in t.jobs),
+        _tuples(t.callback for t in by_order if t.callback),
+        _tuples(t.result for t in by_order if t.result),
         _tuples(t.notice for t in by_order if t.notice),
         _tuples(t.key for t in by_order if t.key),
         [t.after.id for t in by_order if t.answer],

@@ -157,16 +157,15 @@ def blockers(listing: Listing, *, keys: int | None = None) -> list[ListingAction
                 ),
             )
         ]
-    if listing.content_type == "dynamic":
+    if listing.content_type == "dynamic" and listing.dynamic_webhook is None:
         return [
             ListingAction(
-                code="dynamic_unavailable",
-                message="Dynamic delivery comes in a later version. Until then use content_type generated: you learn of the order"
-                " by webhook and bring the content with POST /v1/orders/{id}/fulfill.",
+                code="set_dynamic_webhook",
+                message="A dynamic listing needs a dynamic_webhook: your server, which is called for each order.",
                 resolve=Resolve(
                     method="PUT",
                     endpoint=f"/v1/listings/{listing.id}",
-                    params={"content_type": "generated", "dynamic_webhook": None},
+                    params={"dynamic_webhook": "https://..."},
                 ),
             )
         ]
@@ -243,6 +242,9 @@ def _check_whole(before: Listing, after: Listing) -> None:
     if after.dynamic_webhook is not None and after.content_type != "dynamic":
         message = f"cannot become {after.content_type} while dynamic_webhook is set; set that to null as well"
         raise invalid([FieldError(loc=["content_type"], msg=message, type="contradiction")])
+    if after.status is Status.PUBLISHED and after.content_type == "dynamic" and after.dynamic_webhook is None:
+        message = "cannot be null while the listing is on sale: its orders would lead nowhere; unpublish it first"
+        raise invalid([FieldError(loc=["dynamic_webhook"], msg=message, type="contradiction")])
     if after.deliverables and after.content_type != "static":
         raise Conflict(
             f"A {after.content_type} listing takes no deliverables; remove them first.",

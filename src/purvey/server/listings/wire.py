@@ -106,7 +106,7 @@ class Resolve(msgspec.Struct, frozen=True, kw_only=True):
 class ListingAction(msgspec.Struct, frozen=True, kw_only=True):
     """Something to do before the listing can be bought."""
 
-    code: Literal["attach_deliverable", "publish_listing", "dynamic_unavailable", "restock", "upload_keys", "keys_low"]
+    code: Literal["attach_deliverable", "publish_listing", "set_dynamic_webhook", "restock", "upload_keys", "keys_low"]
     kind: Literal["api", "human"] = "api"
     priority: Literal["required", "suggested"] = "required"
     message: str

@@ -35,10 +35,17 @@ class Template(StrEnum):
     """To the seller: the card's network warns that the payment may be fraud."""
     REFUND_FAILED = "refund_failed"
     """To the seller: a bank sent a refund back; the money is the seller's again."""
+    DELIVERY_PENDING = "delivery_pending"
+    """The seller's server did not bring what was bought; the seller has been told."""
+    CALLBACK_FAILED = "callback_failed"
+    """To the seller: your server did not bring what a buyer has paid for."""
 
 
 FOR_SELLERS = frozenset(
-    {Template.REMINDER, Template.DISPUTED, Template.KEYS_MISSING, Template.FRAUD, Template.REFUND_FAILED}
+    {
+        *(Template.REMINDER, Template.DISPUTED, Template.KEYS_MISSING, Template.FRAUD, Template.REFUND_FAILED),
+        Template.CALLBACK_FAILED,
+    }
 )
 """What goes to the seller: such a mail carries no link, because the order's page is the buyer's."""
 
@@ -48,6 +55,7 @@ LEADS_TO: Mapping[Template, str] = {
     Template.FRESH_LINK: "/access/",
     Template.REFUND: "/access/",
     Template.LATE: "/access/",
+    Template.DELIVERY_PENDING: "/access/",
     Template.SIGN_IN: "/library/sign-in/",
 }
 """What stands before the token in the link of a mail."""
@@ -57,7 +65,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """What a message says; stored as JSON with it. `amount` is in minor units of `currency`.
 
     `open_until` and `opens` are the promise of the grant, where there is one already. `refunded` goes back, and `refund` says what
-    it is of the order. `due_at` is a promise or a deadline, and `reason` the bank's.
+    it is of the order. `due_at` is a promise or a deadline, and `reason` the bank's, or why a call failed.
     """
 
     listing_name: str

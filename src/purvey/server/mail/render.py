@@ -30,6 +30,8 @@ TITLES = {
     Template.KEYS_MISSING: "A licence key is missing",
     Template.FRAUD: "A payment may be fraud",
     Template.REFUND_FAILED: "A refund came back",
+    Template.DELIVERY_PENDING: "Your order takes a little longer",
+    Template.CALLBACK_FAILED: "Your server did not deliver an order",
 }
 REFUND_TITLES = {"whole": "Your refund", "part": "A part of your money goes back", "second": "You paid twice"}
 """Of what a refund is of its order, the title of its mail."""

@@ -161,17 +161,36 @@ def readiness(order: Order) -> OrderReadiness:
         return OrderReadiness(fulfilled=order.status is Status.FULFILLED)
     if order.content_type == "static":
         return _without_key(order)
+    actions = _missing(order)
+    return OrderReadiness(fulfilled=False, actions=actions, next=actions[0] if actions else None)
+
+
+def _missing(order: Order) -> tuple[Action, ...]:
+    """Return what the seller is to do; nothing while the seller's server is being called."""
     late = order.late_at is not None
-    action = Action(
+    if order.delivery_status == "pending" and not late:
+        return ()
+    failed = order.delivery_status == "failed"
+    by_hand = Action(
         code="fulfillment_late" if late else "fulfillment_pending",
         kind="api",
-        priority="required",
+        priority="suggested" if failed else "required",
         message="The buyer has paid and waits, longer than promised."
         if late
         else "The buyer has paid and waits for the content.",
         resolve={"method": "POST", "endpoint": f"/v1/orders/{order.id}/fulfill"},
     )
-    return OrderReadiness(fulfilled=False, actions=(action,), next=action)
+    return (_failed_call(order), by_hand) if failed else (by_hand,)
+
+
+def _failed_call(order: Order) -> Action:
+    return Action(
+        code="callback_failed",
+        kind="api",
+        priority="required",
+        message="The buyer has paid, and the call to your dynamic_webhook failed. Have it called again, or deliver by hand.",
+        resolve={"method": "POST", "endpoint": f"/v1/orders/{order.id}/retry"},
+    )
 
 
 def _without_key(order: Order) -> OrderReadiness:
