@@ -235,9 +235,11 @@ class Serve(Process):
 
 
 @contextlib.asynccontextmanager
-async def serving(data: Path, *arguments: str, settings: Mapping[str, str] = NO_SETTINGS) -> AsyncIterator[Serve]:
-    """Run `purvey serve` on a free port, and wait until it is ready; it is killed at the end if it is still there."""
-    port = free_port()
+async def serving(
+    data: Path, *arguments: str, settings: Mapping[str, str] = NO_SETTINGS, port: int = 0
+) -> AsyncIterator[Serve]:
+    """Run `purvey serve` on a free port, or the one given, and wait until it is ready; at the end it is killed if it is there."""
+    port = port or free_port()
     url = f"http://127.0.0.1:{port}"
     command = (*PURVEY, "serve", "--port", str(port), "--data", str(data), *arguments)
     log = data.parent / f"{data.name}-{port}.log"

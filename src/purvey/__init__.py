@@ -1,3 +1,7 @@
 """Purvey sells digital goods and gets them to the buyer."""
 
-__version__ = "0.1.0"
+from purvey.client import AsyncPurvey, Purvey
+from purvey.client.errors import APIError, PurveyError
+from purvey.version import __version__
+
+__all__ = ["APIError", "AsyncPurvey", "Purvey", "PurveyError", "__version__"]

@@ -3,7 +3,7 @@
 import ast
 from pathlib import Path
 
-from house.sources import SERVER, SOURCES, functions, imported, modules, shown, tree
+from house.sources import SERVER, functions, imported, modules, shown, tree
 
 IMPURE = {
     "asyncio": "waits",
@@ -90,8 +90,8 @@ def test_no_room_imports_the_store_of_another() -> None:
 def test_what_a_seller_s_program_imports_needs_no_server() -> None:
     found = [
         f"{shown(path, node)} imports {name}"
-        for path in SOURCES.glob("*.py")
-        if path.name != "__main__.py"
+        for path in modules()
+        if path.name != "__main__.py" and not path.is_relative_to(SERVER)
         for node in ast.walk(tree(path))
         for name in imported(node)
         if is_within(name, "purvey.server")
