@@ -15,6 +15,7 @@ from purvey.server.kit import markdown
 from purvey.server.mail.model import LEADS_TO, EndpointFacts, Facts, Message, Template
 from purvey.server.mail.render import read_sender, render
 from purvey.server.storefront import pages, views
+from purvey.server.storefront.delivered import items_of
 
 AT = datetime(2026, 4, 17, 10, 23, tzinfo=UTC)
 ORDER = "ord_6Fh2kQ0mXv9TzL4cRw8bNa"
@@ -271,6 +272,25 @@ def _ready(**changes: Any) -> views.ReadyView:
     return msgspec.structs.replace(READY, **changes)
 
 
+def _delivered(**held: Any) -> views.ReadyView:
+    return _ready(items=items_of(msgspec.Raw(msgspec.json.encode(held))))
+
+
+TOKEN = {
+    "token": "dyn_7h2kq0mxv9",
+    "expires_at": "2026-12-31T23:59:59.000Z",
+    "invite": "https://discord.example/invite/7h2k",
+    "account": {"user": "ada", "password": "correct horse battery staple", "active": True, "seats": 3, "note": None},
+    "license_keys": ["AAAA-BBBB-CCCC", "DDDD-EEEE-FFFF"],
+}
+DEEP = {
+    WORD: LONG_NAME,
+    "a": {"b": {"c": {"d": {"e": [1, 2, {"f": "deep"}]}}}},
+    "secret": WORD * 4,
+    "عنوان": ARABIC_TEXT,
+}
+
+
 def _product(**changes: Any) -> views.ProductView:
     return msgspec.structs.replace(PLAIN, **changes)
 
@@ -315,6 +335,10 @@ STATES = (
     _state("pending", pages.pending, views.PendingView(test_mode=True, listing_name="A good book", buyer_email=EMAIL)),
     _state("waiting", pages.waiting, _waiting(PURCHASE, EMAIL)),
     _state("waiting-key", pages.waiting, msgspec.structs.replace(_waiting(PURCHASE, EMAIL), waits_for="restock")),
+    _state("waiting-callback", pages.waiting, msgspec.structs.replace(_waiting(PURCHASE, EMAIL), waits_for="callback")),
+    _state(
+        "waiting-seller", pages.waiting, msgspec.structs.replace(_waiting(LONG_PURCHASE, EMAIL), waits_for="seller")
+    ),
     _state("waiting-promised", pages.waiting, PROMISED),
     _state("waiting-refund", pages.waiting, msgspec.structs.replace(PROMISED, on_late="refund")),
     _state("waiting-late", pages.waiting, msgspec.structs.replace(PROMISED, is_late=True)),
@@ -335,6 +359,13 @@ STATES = (
     _state("ready-file", pages.ready, _ready(items=(BOOK,))),
     _state("ready-three", pages.ready, _ready(items=(BOOK, LINK, KEY))),
     _state("ready-three-long", pages.ready, _ready(items=(LONG_FILE, DOCUMENT, LONG_LINK), opens_left=1)),
+    _state(
+        "ready-values",
+        pages.ready,
+        _delivered(service_text="Use this token in the bot.", dynamic_response=TOKEN, deliveryType="DYNAMIC", count=1),
+    ),
+    _state("ready-values-long", pages.ready, _delivered(dynamic_response=DEEP)),
+    _state("ready-values-many", pages.ready, _delivered(**{f"key_{n}": f"AAAA-{n:04}" for n in range(250)})),
     _state("ready-lines", pages.ready, _ready(items=(LINES,))),
     _state("ready-long", pages.ready, _ready(items=(LONG_WORDS, LONG_LINK), purchase=LONG_PURCHASE)),
     _state(

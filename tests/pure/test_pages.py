@@ -160,6 +160,7 @@ def ready(text: str, **changes: Any) -> views.ReadyView:
     items = (
         views.TextItem(text),
         views.MarkdownItem(Markup("<p>made safe before</p>")),
+        views.ValuesItem((views.Row((text,), text, text), views.Row((), text, text, secret=True)), rest=text),
         views.UrlItem("/download/1", host=text),
         views.FileItem("/download/2", name=text, size=3_412_000, sha256="0" * 64),
     )

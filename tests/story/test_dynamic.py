@@ -307,6 +307,18 @@ async def test_dw_19_any_other_answer_is_an_unsupported_response_and_fails_at_on
     assert server.calls.empty()
 
 
+async def test_dw_24_the_buyer_reads_the_text_and_finds_the_values(market: Market, server: SellersServer) -> None:
+    checkout = await market.checkout(await sold(market, server))
+    await market.pay(checkout)
+    called = await server.next()
+    await until(market, {"id": called.json["invoiceId"]}, status="fulfilled")
+    back = await market.shop.get(f"/checkout/{checkout['id']}/return", key=None)
+    page = (await market.shop.get(back.headers["Location"], key=None)).text
+    assert "Use this token in the bot." in page
+    assert "dyn_123" in page
+    assert "2026-12-31T23:59:59.000Z" in page
+
+
 # Attempts
 
 
@@ -403,6 +415,7 @@ async def test_dw_27_after_the_third_failure_buyer_and_seller_are_told_and_the_o
     }
     page = await market.shop.get(order["access_url"].removeprefix(market.shop.tools.base_url), key=None)
     assert page.status == 200
+    assert "takes a little longer" in page.text
     assert [event["type"] for event in await market.events()] == ["order.paid"]
     assert server.calls.empty()
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from litestar import Response, get, post
@@ -29,6 +29,7 @@ from purvey.server.storefront import forms, pages, posting, views
 from purvey.server.storefront.answers import moved, page
 from purvey.server.storefront.assets import ASSETS
 from purvey.server.storefront.buying import bought, purchase_of
+from purvey.server.storefront.delivered import items_of
 from purvey.server.storefront.posting import from_our_pages
 from purvey.server.storefront.product import product_view
 from purvey.server.storefront.shop import Browser, Shop
@@ -166,14 +167,28 @@ def _waiting(order: Order, shop: Shop, now: datetime) -> views.WaitingView:
         due_at=order.fulfill_due_at,
         is_late=over or order.late_at is not None,
         on_late=order.on_late,
-        waits_for="restock" if order.content_type == "static" else "making",
+        waits_for=_waits_for(order),
     )
+
+
+def _waits_for(order: Order) -> Literal["making", "restock", "callback", "seller"]:
+    if order.content_type == "static":
+        return "restock"
+    match order.delivery_status:
+        case "pending":
+            return "callback"
+        case "failed":
+            return "seller"
+        case _:
+            return "making"
 
 
 async def _ready(seen: access.Look, shop: Shop) -> views.ReadyView:
     if seen.grant is None:
         raise NotFound("This link opens nothing.")
     items = tuple([await _item(one, link, seen) for one, link in zip(seen.content, seen.links, strict=True)])
+    if seen.order.delivered_items is not None:
+        items += await asyncio.to_thread(items_of, seen.order.delivered_items)
     return views.ReadyView(
         test_mode=shop.test_mode,
         purchase=purchase_of(seen.order),

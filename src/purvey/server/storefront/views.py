@@ -157,13 +157,14 @@ class WaitingView(Page, frozen=True, kw_only=True):
     """Paid, and the content is not there yet.
 
     The page asks again after `refresh_after` seconds; without JavaScript it reloads, less often, every `reload_after` seconds.
-    It waits for the seller to make it, or for licence keys, which had run out. `due_at` is the seller's promise, if there is one;
+    It waits for the seller to make it, for licence keys, which had run out, for the seller's server (`callback`), or, when that
+    failed, for the seller. `due_at` is the seller's promise, if there is one;
     once it `is_late`, `on_late` is what follows.
     """
 
     purchase: Purchase
     buyer_email: str
-    waits_for: Literal["making", "restock"] = "making"
+    waits_for: Literal["making", "restock", "callback", "seller"] = "making"
     due_at: datetime | None = None
     is_late: bool = False
     on_late: Literal["remind", "refund", "fallback"] = "remind"
@@ -203,7 +204,25 @@ class FileItem(msgspec.Struct, frozen=True):
     sha256: str
 
 
-Item = TextItem | MarkdownItem | UrlItem | FileItem
+class Row(msgspec.Struct, frozen=True):
+    """A value and its name, within the names that lead to it. A `secret` is masked until asked for, a `url` can be followed."""
+
+    within: tuple[str, ...]
+    name: str
+    value: str
+    secret: bool = False
+    url: str | None = None
+
+
+class ValuesItem(msgspec.Struct, frozen=True):
+    """Names and their values, as the seller's server gave them; `rest` holds all of it as JSON when it is too long for rows."""
+
+    kind: ClassVar[str] = "values"
+    rows: tuple[Row, ...]
+    rest: str | None = None
+
+
+Item = TextItem | MarkdownItem | UrlItem | FileItem | ValuesItem
 
 
 class ReadyView(Page, frozen=True, kw_only=True):
