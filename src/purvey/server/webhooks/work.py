@@ -32,14 +32,24 @@ log = structlog.get_logger()
 
 
 class Deliver:
-    """Sends an event to an endpoint. URL and secret are those of the moment of sending; `chance` gives jitter, in 0..1."""
+    """Sends an event to an endpoint. URL and secret are those of the moment of sending.
+
+    `chance` gives jitter, in 0..1; `deadline` is how many seconds an attempt may take.
+    """
 
     name = store.JOB
 
-    def __init__(self, tools: Tools, http: SafeHttp, chance: Callable[[], float] = random.random) -> None:
+    def __init__(
+        self,
+        tools: Tools,
+        http: SafeHttp,
+        chance: Callable[[], float] = random.random,
+        deadline: float = rules.DEADLINE,
+    ) -> None:
         self._tools = tools
         self._http = http
         self._chance = chance
+        self._deadline = deadline
         self._records: Batcher[Record, bool] = Batcher(self._write, key=lambda record: record.job_id, largest=128)
 
     async def load(self, jobs: Sequence[Job]) -> Sequence[Due | None]:
@@ -62,7 +72,7 @@ class Deliver:
             ready.due.url,
             headers=ready.headers,
             body=ready.body,
-            deadline=rules.DEADLINE,
+            deadline=self._deadline,
             max_response=rules.ANSWER_BYTES,
         )
         return Sent(ready, outcome)
