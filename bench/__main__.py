@@ -3,9 +3,9 @@
 import asyncio
 import sys
 
-from bench import orders
+from bench import orders, webhooks
 
-MEASUREMENTS = {"orders": orders.measure}
+MEASUREMENTS = {"orders": orders.measure, "webhooks": webhooks.measure}
 
 
 def main() -> None:
