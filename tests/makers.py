@@ -17,7 +17,7 @@ from purvey.server.kit.tools import Tools
 from purvey.server.orders.wire import DeliverableFacts
 from purvey.server.payments.model import Payment
 
-SECRET_KEY = "a secret key of the tests, long enough"
+SECRET_KEY = "a secret key of the tests that is long enough"
 BASE_URL = "http://shop.test"
 
 

@@ -986,6 +986,11 @@ async def stripe_gave_back_once(scene: Scene) -> None:
     assert [one["amount"] for one in refunds if one["payment_intent"] == scene.names["intent"]] == [900]
 
 
+async def an_hour_passes(scene: Scene) -> None:
+    """Let an hour pass."""
+    scene.stage.later(3601)
+
+
 STRIPE = [
     Act(
         "a checkout begins at Stripe",
@@ -1023,6 +1028,14 @@ STRIPE = [
         known=stripe_gave_back_once,
         checks={"it is given back": one("orders WHERE account_id = $1 AND payment_status = 'refunded'")},
         parts=2,
+        payments="stripe",
+    ),
+    Act(
+        "Stripe's books are compared with ours, after a notice never came",
+        ("payments.stripe.work.Reconcile.run", "refunds.actions.Refunds.paid"),
+        an_hour_passes,
+        in_turn(on_sale(TEXT), scenes.session, scenes.paid_at_stripe),
+        checks=FULFILLED,
         payments="stripe",
     ),
     Act(

@@ -223,7 +223,7 @@ class Stage:
         while not self.server.dead.done():
             await self.server.idle()
             await hear()
-            row = await self.database.row(JOBS)
+            row = await self.database.row(JOBS, self.clock.now())
             assert row is not None
             if not row["jobs"]:
                 await self.server.rest()
@@ -237,6 +237,7 @@ CALL_KEY = "X-Shoppex-Idempotency-Key"
 JOBS = """
 SELECT count(*) AS jobs, count(lease_token) AS leased, min(due_at) AS due_at FROM jobs
 WHERE kind <> 'payments.stripe_reconcile'   -- it comes again every hour, for ever
+    OR lease_token IS NOT NULL OR due_at <= $1
 """
 
 

@@ -17,7 +17,14 @@ async def test_the_key_of_an_account_opens_it(shop: Shop) -> None:
         "name": "The Shop",
         "currency": "USD",
         "created_at": "2026-04-17T10:23:00Z",
+        "readiness": reply.json["readiness"],
     }
+    readiness = reply.json["readiness"]
+    assert (readiness["can_take_payments"], readiness["mode"], readiness["next"]["code"]) == (
+        True,
+        "test",
+        "use_stripe",
+    )
 
 
 async def test_a_ping_needs_no_key(shop: Shop) -> None:

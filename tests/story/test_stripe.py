@@ -1,17 +1,21 @@
 """Payments by Stripe, from the session to the dispute, whatever its notices do on the way."""
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from fakes import FakeClock
-from market import Bought, Market, expect, open_market
+from makers import SECRET_KEY
+from market import Bought, Market, expect, open_market, running_shop, stripe_settings
 from purvey.server.kit.database import Database
-from running import until
+from purvey.server.payments.stripe import merchants
+from running import purvey, until
 from served import Reply
 from stripe_standin.books import Object
-from stripe_standin.server import PLATFORM, WEBHOOK_SECRET, Fault, Stripe, open_stripe
+from stripe_standin.server import PLATFORM, WEBHOOK_SECRET, Fault, Stripe, Target, open_stripe
+from stripe_standin.server import SECRET_KEY as STRIPE_KEY
 
 PATH = "/payments/stripe/notices"
 
@@ -375,3 +379,147 @@ async def test_the_sandbox_is_not_there(market: Market) -> None:
     )
     assert paying.status == 404
     assert (await market.shop.post("/payments/sandbox/notices", data=b"{}", key=None)).status == 404
+
+
+async def test_what_stripe_never_told_is_found_within_the_hour(market: Market, stripe: Stripe) -> None:
+    session = session_of(stripe, await market.checkout(await market.listing()))
+    stripe.books.pay(session["id"])
+    stripe.books.dispute(session["payment_intent"])
+    market.later(minutes=61)
+    letters = [await market.outside.next_letter() for _ in range(2)]
+    assert {letter["Subject"] for letter in letters} == {"Your order: Kit", "A payment is disputed: Kit"}
+    assert [found[1] for found in await settled(market, 2)] == ["handled", "handled"]
+    assert await rows(market, "SELECT count(*) FROM orders") == [(1,)]
+
+
+async def test_a_person_compares_and_mends(
+    database: Database, fresh_database: str, stripe: Stripe, clock: FakeClock
+) -> None:
+    # The command has the real time.
+    clock.at = datetime.now(UTC).replace(microsecond=0)
+    told = stripe_settings(stripe)
+    settings = {f"PURVEY_{name.upper()}": value for name, value in told.items()}
+    settings |= {"PURVEY_DATABASE_URL": fresh_database, "PURVEY_SECRET_KEY": SECRET_KEY}
+    async with open_market(database, clock, stripe) as market:
+        session = session_of(stripe, await market.checkout(await market.listing()))
+        stripe.books.pay(session["id"])
+        found = await purvey("payments", "reconcile", "--since", "2h", settings=settings)
+        assert found.status == 1, found
+        assert "checkout.session.completed: its notice never came" in found.output
+        assert f"checkout.session: checkout {session['client_reference_id']} is paid and has no order" in found.output
+        assert await rows(market, "SELECT count(*) FROM orders") == [(0,)]
+        mended = await purvey("payments", "reconcile", "--fix", settings=settings)
+        assert mended.status == 0, mended
+        assert await rows(market, "SELECT status FROM orders") == [("fulfilled",)]
+        same = await purvey("payments", "reconcile", settings=settings)
+        assert (same.status, same.output) == (0, "Stripe knows nothing that is not known here.\n")
+        said = [found, mended, same, await purvey("payments", "status", settings=settings)]
+        assert said[-1].output == "the installation (test mode): takes payments\n"
+        assert not [one for one in said if STRIPE_KEY in str(one) or WEBHOOK_SECRET in str(one)]
+
+
+async def test_an_account_says_what_is_missing_before_it_takes_money(
+    database: Database, clock: FakeClock, stripe: Stripe
+) -> None:
+    async with running_shop(database, clock, **stripe_settings(stripe) | {"stripe_webhook_secret": None}) as (shop, _):
+        readiness = expect(await shop.get("/v1/account"), 200)["readiness"]
+        assert (readiness["can_take_payments"], readiness["provider"], readiness["mode"]) == (False, "stripe", "test")
+        assert readiness["next"]["code"] == "set_stripe_webhook_secret"
+        assert f"{shop.url}/payments/stripe/notices" in readiness["next"]["message"]
+    options = stripe_settings(stripe) | {"stripe_secret_key": None, "smtp_url": "smtp://127.0.0.1:1"}
+    async with running_shop(database, clock, "other@example.com", **options) as (shop, app):
+        assert expect(await shop.get("/v1/account"), 200)["readiness"]["next"]["code"] == "set_stripe_key"
+        await merchants.set_own_key(app.tools, shop.account.id, "rk_live_0123456789", "whsec_0123456789")
+        readiness = expect(await shop.get("/v1/account"), 200)["readiness"]
+        assert (readiness["can_take_payments"], readiness["mode"], readiness["actions"]) == (True, "live", [])
+
+
+async def test_stripe_tells_when_an_account_may_no_longer_take_payments(market: Market, stripe: Stripe) -> None:
+    account = stripe.account(PLATFORM)
+    account |= {"charges_enabled": False}
+    account["requirements"] = {"currently_due": ["external_account"], "past_due": [], "disabled_reason": "listed"}
+    stripe.books.tell(PLATFORM, "account.updated", account)
+    await stripe.send_all()
+    await settled(market, 1)
+    readiness = expect(await market.shop.get("/v1/account"), 200)["readiness"]
+    assert not readiness["can_take_payments"]
+    assert "external_account" in readiness["next"]["message"]
+
+
+async def test_each_account_has_its_own_stripe_and_no_notice_of_anothers_pays(market: Market, stripe: Stripe) -> None:
+    shop = market.shop
+    # This account by its own key ...
+    stripe.merchants["sk_test_thesellersownkey"] = "acct_seller"
+    await merchants.set_own_key(shop.tools, shop.account.id, "sk_test_thesellersownkey", "whsec_thesellersown")
+    stripe.targets.append(
+        Target(f"{shop.url}{PATH}?account={shop.account.id}", "whsec_thesellersown", merchant="acct_seller")
+    )
+    checkout = await market.checkout(await market.listing())
+    [session] = stripe.books.all_of("acct_seller", "checkout.session")
+    stripe.books.pay(session["id"])
+    event = stripe.last("checkout.session.completed")
+    forged = event | {"id": "evt_forged"}
+    # ... whose notices another one cannot sign, not even the installation.
+    assert (await post(market, *stripe.signed(forged), f"?account={shop.account.id}")).status == 400
+    assert (await post(market, *stripe.signed(forged))).status == 200
+    assert (await rows(market, "SELECT outcome FROM notices")) == [("refused",)]
+    assert await stripe.send(event) == [200]
+    order = await market.order(Bought(checkout, ""))
+    expect(await shop.post(f"/v1/orders/{order['id']}/refund", json={"amount": 100}), 200)
+    assert len(stripe.books.all_of("acct_seller", "refund")) == 1
+    sealed = await rows(market, "SELECT secret_key, webhook_secret FROM stripe_merchants")
+    assert b"thesellersown" not in b"".join(sealed[0])
+    # And then as a connected account, of whose payments the installation keeps a share.
+    stripe.connected.add("acct_connected")
+    await merchants.connect(shop.tools, shop.account.id, "acct_connected", 250)
+    stripe.targets.append(Target(f"{shop.url}{PATH}", connected=True))
+    checkout = await market.checkout(await market.listing(price=1000))
+    asked = stripe.requests("POST", "checkout/sessions")[-1]
+    assert asked.headers["Stripe-Account"] == "acct_connected"
+    assert asked.form["payment_intent_data"]["application_fee_amount"] == 25
+    [session] = stripe.books.all_of("acct_connected", "checkout.session")
+    stripe.books.pay(session["id"])
+    assert await stripe.send(stripe.last("checkout.session.completed")) == [200]
+    order = await market.order(Bought(checkout, ""))
+    expect(await shop.post(f"/v1/orders/{order['id']}/refund", json={}), 200)
+    assert stripe.requests("POST", "refunds")[-1].form["refund_application_fee"] is True
+    # The first order is the first merchant's still, whose key is gone now.
+    [first] = [one for one in expect(await shop.get("/v1/orders"), 200)["data"] if one["id"] != order["id"]]
+    refused = expect(await shop.post(f"/v1/orders/{first['id']}/refund", json={}), 422)
+    assert "there is no key any more" in refused["detail"]
+
+
+async def test_tax_and_promotion_codes_change_what_is_paid_and_given_back(
+    database: Database, clock: FakeClock, stripe: Stripe
+) -> None:
+    stripe.books.tax_percent, stripe.books.discount_percent = 20, 50
+    asked = {"stripe_tax": True, "stripe_promotion_codes": True, "stripe_statement_descriptor": "BOOKS"}
+    async with open_market(database, clock, stripe, **asked) as market:
+        bought, session = await paid(market, stripe, price=1000)
+        assert (session["amount_subtotal"], session["amount_total"]) == (1000, 600)
+        order = await market.order(bought)
+        assert (order["amount"], order["listing"]["price"]) == (600, 1000)
+        order = expect(await market.shop.post(f"/v1/orders/{order['id']}/refund", json={}), 200)
+        assert (order["payment_status"], order["refund_amount"]) == ("refunded", 600)
+        stripe.books.discount_percent = 100
+        free, session = await paid(market, stripe, price=1000)
+        assert session["payment_status"] == "no_payment_required"
+        assert (await market.order(free))["payment"]["reference"] == session["id"]
+
+
+@pytest.mark.parametrize("policy", ["hold", "refund", "ignore"])
+async def test_an_early_warning_of_fraud_does_what_the_settings_say(
+    database: Database, clock: FakeClock, stripe: Stripe, policy: str
+) -> None:
+    async with open_market(database, clock, stripe, stripe_fraud_warnings=policy) as market:
+        bought, session = await paid(market, stripe)
+        stripe.books.warn(session["payment_intent"])
+        assert await stripe.send(stripe.last("radar.early_fraud_warning.created"), copies=3) == [200] * 3
+        await settled(market, 1)
+        letters = [await market.outside.next_letter() for _ in range(1 if policy == "ignore" else 2)]
+        subjects = {"hold": "A payment may be fraud: Kit", "refund": "Your refund: Kit"}
+        assert {letter["Subject"] for letter in letters} == {"Your order: Kit", subjects.get(policy, "Your order: Kit")}
+        order = await market.order(bought)
+        assert order["payment_status"] == ("refunded" if policy == "refund" else "paid")
+        opened = (await market.shop.get(bought.access, key=None)).status
+        assert opened == (200 if policy == "ignore" else 410)

@@ -21,6 +21,7 @@ class Account(Shape):
     name: str
     currency: str
     created_at: str
+    readiness: "AccountReadiness"
 
 
 class File(Shape):
@@ -192,6 +193,16 @@ class Payment(Shape):
 
     provider: str
     reference: str
+
+
+class AccountReadiness(Shape):
+    """Whether an account can take payments, in test mode or for money, and what to do about it."""
+
+    can_take_payments: bool
+    provider: str
+    mode: str | None
+    actions: list[Action]
+    next: Action | None
 
 
 class OrderReadiness(Shape):

@@ -124,7 +124,6 @@ def build(settings: Settings, database: Database, clock: Clock, keyring: Keyring
     records = Idempotency(tools)
     fulfillment = Fulfillment(tools, records, wake.poke)
     paying = put_together(settings, tools, fulfillment, records, wake.poke)
-    refunds, inbox = paying.refunds, paying.inbox
     outbound = SafeHttp(allow_private=settings.allow_private_urls)
     storage = Storage(settings.storage, settings.max_upload_bytes)
     worker = _worker(settings, tools, paying, fulfillment, outbound, storage, wake)
@@ -133,10 +132,11 @@ def build(settings: Settings, database: Database, clock: Clock, keyring: Keyring
     measures = Measures(tools, list(SLOTS), settings.metrics_token)
     given = {
         "tools": tools,
-        "inbox": inbox,
+        "inbox": paying.inbox,
         "sandbox": paying.sandbox,
+        "readiness_of": paying.readiness.of,
         "fulfillment": fulfillment,
-        "refunds": refunds,
+        "refunds": paying.refunds,
         "storage": storage,
         "health": readiness,
         "shop": shop,
@@ -154,7 +154,7 @@ def build(settings: Settings, database: Database, clock: Clock, keyring: Keyring
     return App(
         tools,
         fulfillment,
-        inbox,
+        paying.inbox,
         storage,
         readiness,
         wake,

@@ -1,9 +1,11 @@
 """The part of the composition root that is about money: the providers, the inbox, and what acts on which notice."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+from purvey.server.checkout import actions as checkouts
 from purvey.server.disputes.actions import Disputes
 from purvey.server.fraud.actions import Fraud
 from purvey.server.fulfillment.actions import Fulfillment
@@ -13,12 +15,15 @@ from purvey.server.kit.tools import Tools
 from purvey.server.payments.inbox import Handler, Inbox
 from purvey.server.payments.model import NoticeType
 from purvey.server.payments.provider import Provider
+from purvey.server.payments.readiness import Readiness
 from purvey.server.payments.sandbox.provider import Sandbox
 from purvey.server.payments.stripe.client import Stripes
 from purvey.server.payments.stripe.merchants import Merchants
 from purvey.server.payments.stripe.model import Options
 from purvey.server.payments.stripe.notices import StripeNotices
 from purvey.server.payments.stripe.provider import StripeProvider
+from purvey.server.payments.stripe.reconciling import Reconciler
+from purvey.server.payments.stripe.work import Reconcile
 from purvey.server.payments.work import SendSandboxNotice
 from purvey.server.refunds.actions import Refunds
 from purvey.server.settings import Settings
@@ -30,6 +35,9 @@ class Paying:
 
     sandbox: Sandbox
     stripes: Stripes
+    merchants: Merchants
+    reconciler: Reconciler
+    readiness: Readiness
     providers: list[str]
     refunds: Refunds
     inbox: Inbox
@@ -40,7 +48,7 @@ def put_together(
     settings: Settings, tools: Tools, fulfillment: Fulfillment, records: Idempotency, wake: Callable[[], None]
 ) -> Paying:
     """Put the providers together, and tell the inbox, which knows no orders, what acts on which notice."""
-    sandbox, stripe = Sandbox(tools, wake), _stripe(settings)
+    sandbox, stripe = Sandbox(tools, wake), stripe_options(settings)
     stripes, merchants = Stripes(stripe.api_base), Merchants(tools, stripe)
     providers = _providers(settings, sandbox, StripeProvider(tools, stripes, merchants, stripe))
     named = {one.name: one for one in providers}
@@ -49,11 +57,21 @@ def put_together(
     handlers = _handlers(refunds, Disputes(tools, fulfillment, refunds), fraud)
     handlers["stripe.event"] = StripeNotices(tools, stripes, merchants, handlers).act
     inbox = Inbox(tools, providers, handlers, wake)
-    work: list[Kind[Any]] = [SendSandboxNotice(tools, sandbox, inbox)] if settings.payments == "sandbox" else []
-    return Paying(sandbox, stripes, list(named), refunds, inbox, work)
+    reconciler = Reconciler(tools, stripes, merchants, inbox, partial(_ordered, tools))
+    work: list[Kind[Any]] = [Reconcile(tools, reconciler)]
+    if settings.payments == "sandbox":
+        work.append(SendSandboxNotice(tools, sandbox, inbox))
+    readiness = Readiness(tools, settings.payments, merchants)
+    return Paying(sandbox, stripes, merchants, reconciler, readiness, list(named), refunds, inbox, work)
 
 
-def _stripe(settings: Settings) -> Options:
+async def _ordered(tools: Tools, ids: Sequence[str]) -> set[str]:
+    found = await checkouts.load(tools, ids)
+    return {one.id for one in found.values() if one.order_id}
+
+
+def stripe_options(settings: Settings) -> Options:
+    """Return what the settings say of Stripe."""
     return Options(
         secret_key=settings.stripe_secret_key,
         webhook_secrets=settings.stripe_webhook_secrets,

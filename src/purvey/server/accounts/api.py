@@ -10,7 +10,7 @@ from litestar.di import Provide
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 
 from purvey.server.accounts import actions
-from purvey.server.accounts.model import Account, Caller
+from purvey.server.accounts.model import Account, AccountReadiness, Caller, ReadinessOf
 from purvey.server.errors import AuthenticationError
 from purvey.server.kit.tools import Tools
 from purvey.server.kit.web import SECURITY, Given, identify, limits
@@ -25,6 +25,7 @@ class AccountShape(msgspec.Struct, kw_only=True):
     name: str
     currency: str
     created_at: datetime
+    readiness: AccountReadiness
 
 
 class Ping(msgspec.Struct, kw_only=True):
@@ -70,10 +71,15 @@ async def _account(request: Request[Caller, Any, Any], tools: Given[Tools]) -> A
 
 
 @get("/v1/account", tags=["Account"])
-async def get_account(account: Given[Account]) -> AccountShape:
-    """Return the account whose API key was sent."""
+async def get_account(account: Given[Account], readiness_of: Given[ReadinessOf]) -> AccountShape:
+    """Return the account whose API key was sent, and what is still to be done before it can take money."""
     return AccountShape(
-        id=account.id, email=account.email, name=account.name, currency=account.currency, created_at=account.created_at
+        id=account.id,
+        email=account.email,
+        name=account.name,
+        currency=account.currency,
+        created_at=account.created_at,
+        readiness=await readiness_of(account.id),
     )
 
 

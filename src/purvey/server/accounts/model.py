@@ -1,6 +1,8 @@
 """Who sells, and what they show to prove it."""
 
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
+from typing import Literal
 
 import msgspec
 
@@ -30,3 +32,27 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
 
     account: Account
     key_id: str
+
+
+class AccountAction(msgspec.Struct, frozen=True, kw_only=True):
+    """Something to do before, or while, money is taken. `resolve` names the command, the setting or the page that does it."""
+
+    code: str
+    kind: Literal["human"] = "human"
+    priority: Literal["required", "suggested"]
+    message: str
+    resolve: Mapping[str, str]
+
+
+class AccountReadiness(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether an account can take payments, by whom, and what to do about it. In `test` mode no card is charged."""
+
+    can_take_payments: bool
+    provider: str
+    mode: Literal["test", "live"] | None
+    actions: Sequence[AccountAction] = ()
+    next: AccountAction | None = None
+
+
+ReadinessOf = Callable[[str], Awaitable[AccountReadiness]]
+"""Returns the readiness of an account, by its id: accounts know no payments themselves."""

@@ -18,6 +18,7 @@ COMMANDS = {
     "listen": ("following", "Hand every event to a program on this machine, signed."),
     "events": ("following", "Look at the log of events."),
     "deliveries": ("following", "Look at what endpoints were told, and why not."),
+    "payments": ("payments", "See who takes payments, and catch up with Stripe."),
     "doctor": ("doctor", "Check this installation, and say what is wrong and what to do."),
     "completion": ("completion", "Print what makes a shell complete the commands and options of purvey."),
 }

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
-from purvey.server.doctor import database, files, machine, reach, shop
+from purvey.server.doctor import database, files, machine, money, reach, shop
 from purvey.server.doctor.model import Checked, Finding, problem
 from purvey.server.doctor.patient import Missing, Patient, admitted
 from purvey.server.settings import Settings, SettingsError
@@ -24,6 +24,7 @@ CHECKS: Sequence[Check] = (
     files.file_storage,
     reach.base_url,
     reach.sandbox,
+    money.stripe,
     reach.private_urls,
     reach.mail,
     database.database,
@@ -39,6 +40,7 @@ CHECKS: Sequence[Check] = (
     shop.receivers,
     shop.orders,
     shop.endpoints,
+    money.notices,
 )
 """Each looks at one thing. It returns None when that is not there, and raises Missing when another check has told why."""
 

@@ -1,6 +1,6 @@
 """All SQL of the room; it only reads."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -57,3 +57,16 @@ async def disabled_endpoints(database: Database) -> dict[str, int]:
         "SELECT disabled_reason, count(*) AS n FROM endpoints WHERE status = 'disabled' GROUP BY disabled_reason"
     )
     return {row["disabled_reason"]: row["n"] for row in rows}
+
+
+async def unsettled_notices(database: Database, within: timedelta) -> tuple[int, int]:
+    """Return how many notices about money wait for more than an hour, and how many were refused lately."""
+    row = await database.row(
+        """
+        SELECT count(*) FILTER (WHERE outcome IS NULL AND received_at < clock_timestamp() - interval '1 hour') AS waiting,
+               count(*) FILTER (WHERE outcome = 'refused') AS refused
+        FROM notices WHERE received_at > clock_timestamp() - $1::interval
+        """,
+        within,
+    )
+    return (row["waiting"], row["refused"]) if row else (0, 0)

@@ -6,7 +6,7 @@ provider is thanked; with the database away it is told to come again (503), whic
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
@@ -14,7 +14,7 @@ import structlog
 from purvey.server.errors import BadSignature, NotFound, Unavailable
 from purvey.server.kit.tools import Tools
 from purvey.server.payments import store
-from purvey.server.payments.model import Accepted, Noted, Notice, NoticeType, NotYet, Payment, Verdict
+from purvey.server.payments.model import Accepted, Noted, Notice, NoticeType, NotYet, Payment, Unsettled, Verdict
 from purvey.server.payments.provider import BadSignatureError, Provider
 
 log = structlog.get_logger()
@@ -85,6 +85,10 @@ class Inbox:
             return None
         await self._settle(notice, verdict)
         return verdict
+
+    async def unsettled(self, since: datetime) -> list[Unsettled]:
+        """Return the notices since an instant that wait or were refused, the newest first: what a person should look at."""
+        return await store.unsettled(self._tools.database, since)
 
     async def confirm(self, payment: Payment) -> Verdict:
         """Act on a payment that we know of without a notice: the buyer's return, or a free checkout."""

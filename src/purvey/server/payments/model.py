@@ -111,6 +111,17 @@ class Notice(msgspec.Struct, frozen=True):
     at_once: bool = True
 
 
+class Unsettled(msgspec.Struct, frozen=True):
+    """A notice that waits for another try (`outcome` None), or was refused, and why."""
+
+    id: str
+    type: str
+    outcome: str | None
+    reason: str | None
+    tries: int
+    received_at: datetime
+
+
 class NewNotice(msgspec.Struct, frozen=True):
     """A notice to be stored as handled: the attributes of the SQL type `notice_new`, in its order."""
 

@@ -6,7 +6,7 @@ from typing import Literal
 import msgspec
 
 from purvey.server.kit.database import Database, Record
-from purvey.server.payments.model import SAYS, Notice
+from purvey.server.payments.model import SAYS, Notice, Unsettled
 
 JOB = "payments.notice"
 LANE = "payments"
@@ -51,6 +51,22 @@ async def waiting(database: Database, refs: list[str]) -> dict[str, Notice]:
         refs,
     )
     return {f"{row['provider']}:{row['id']}": _notice(row) for row in rows}
+
+
+async def known(database: Database, provider: str, ids: list[str]) -> set[str]:
+    """Return those of a provider's notices that came."""
+    rows = await database.rows("SELECT id FROM notices WHERE provider = $1 AND id = ANY($2)", provider, ids)
+    return {row["id"] for row in rows}
+
+
+async def unsettled(database: Database, since: datetime) -> list[Unsettled]:
+    """Return the notices since an instant that wait or were refused, the newest first; a thousand at most."""
+    rows = await database.rows(
+        "SELECT id, coalesce(said ->> 'type', type) AS type, outcome, reason, tries, received_at FROM notices"
+        " WHERE received_at >= $1 AND outcome IS DISTINCT FROM 'handled' ORDER BY received_at DESC, id LIMIT 1000",
+        since,
+    )
+    return [Unsettled(**row) for row in rows]
 
 
 def _stored(notice: Notice) -> tuple[str, str, str, str, bytes]:

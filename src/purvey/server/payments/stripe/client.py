@@ -13,6 +13,7 @@ from purvey.server.errors import Conflict, Unavailable
 from purvey.server.payments.stripe.model import (
     Charge,
     Dispute,
+    Endpoint,
     Event,
     Intent,
     Merchant,
@@ -93,6 +94,11 @@ class Stripes:
         return await self._asked(
             StripeAccount, self._client.v1.accounts.retrieve_current_async(options=self._options(merchant))
         )
+
+    async def endpoints(self, merchant: Merchant) -> list[Endpoint]:
+        """Return where Stripe sends the merchant's notices."""
+        found = await self._told(self._client.v1.webhook_endpoints.list_async({"limit": PAGE}, self._options(merchant)))
+        return [msgspec.convert(one, Endpoint) for one in found["data"]]
 
     async def make_refund(self, merchant: Merchant, params: Mapping[str, Any], key: str) -> Refund:
         """Give money back, once for each `key`."""

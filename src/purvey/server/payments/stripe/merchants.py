@@ -48,11 +48,7 @@ class Merchants:
 
     def installation(self) -> Merchant | None:
         """Return the merchant whom the settings name."""
-        if self._options.secret_key is None:
-            return None
-        return Merchant(
-            whose=Whose(), secret_key=self._options.secret_key, webhook_secrets=self._options.webhook_secrets
-        )
+        return installation(self._options)
 
     def _merchant(self, row: MerchantRow) -> Merchant | None:
         if row.secret_key is not None:
@@ -66,6 +62,13 @@ class Merchants:
             webhook_secrets=found.webhook_secrets,
             fee_basis_points=row.fee_basis_points,
         )
+
+
+def installation(options: Options) -> Merchant | None:
+    """Return the merchant whom the settings name."""
+    if options.secret_key is None:
+        return None
+    return Merchant(whose=Whose(), secret_key=options.secret_key, webhook_secrets=options.webhook_secrets)
 
 
 def _by_own_key(row: MerchantRow, keyring: Keyring) -> Merchant:

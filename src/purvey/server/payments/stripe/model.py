@@ -164,6 +164,14 @@ class StripeAccount(msgspec.Struct, frozen=True, kw_only=True):
     requirements: Requirements | None = None
 
 
+class Endpoint(msgspec.Struct, frozen=True):
+    """Where Stripe sends notices."""
+
+    url: str
+    status: str
+    enabled_events: tuple[str, ...]
+
+
 class EventData(msgspec.Struct, frozen=True):
     """What an event is about, as it was at that moment."""
 

@@ -1,9 +1,22 @@
 """All SQL of merchants, sessions and their payments."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from purvey.server.kit.database import Database, Record
+from purvey.server.payments.store import LANE
 from purvey.server.payments.stripe.model import SessionRow, Standing, Whose
+
+RECONCILE = "payments.stripe_reconcile"
+"""The job that looks for what was missed; there is one of it."""
+
+ADD_SESSION = """
+WITH opened AS (
+    INSERT INTO stripe_sessions (id, checkout_id, account_id, owner, stripe_account, opened_at)
+    VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING RETURNING id
+)
+SELECT jobs_push(ARRAY[('job_stripe_reconcile', $7, $8, NULL, 'stripe', $9)::job_new], $6) FROM opened
+WHERE NOT EXISTS (SELECT FROM jobs WHERE id = 'job_stripe_reconcile')
+"""
 
 _SESSION = "session.id, session.checkout_id, session.account_id, session.owner, session.stripe_account"
 
@@ -108,16 +121,18 @@ async def set_standing(database: Database, whose: Whose, said: Standing, at: dat
 
 
 async def add_session(database: Database, session: SessionRow, now: datetime) -> None:
-    """Note a session that was opened."""
+    """Note a session that was opened. The first one of all brings the job that will look every hour for what was missed."""
     await database.write(
-        "INSERT INTO stripe_sessions (id, checkout_id, account_id, owner, stripe_account, opened_at)"
-        " VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
+        ADD_SESSION,
         session.id,
         session.checkout_id,
         session.account_id,
         session.whose.owner,
         session.whose.stripe_account,
         now,
+        LANE,
+        RECONCILE,
+        now + timedelta(hours=1),
         again=True,
     )
 
