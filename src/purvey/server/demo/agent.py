@@ -1,49 +1,29 @@
 """A seller's agent: it hears of a paid order, makes a horoscope from the buyer's answers, and delivers it.
 
 Run as `python -m purvey.server.demo.agent`, with PORT, API_URL, API_KEY and WEBHOOK_SECRET in the environment. It shares no code
-with the server: the signature is checked as any receiver would, over the raw body.
+with the server, only the client's.
 """
 
 import asyncio
-import hashlib
-import hmac
 import os
 import sys
-from typing import Any
 
-import aiohttp
 from granian.constants import Interfaces
 from granian.server.embed import Server
-from litestar import Litestar, Request, post
-from litestar.exceptions import HTTPException
 
-API_URL = os.environ.get("API_URL", "")
-API_KEY = os.environ.get("API_KEY", "")
-WEBHOOK_SECRET = os.environ.get("WEBHOOK_SECRET", "")
+from purvey.agent import Agent, Text
+from purvey.client.objects import Event
 
-
-@post("/hook", status_code=200)
-async def handle_webhook(request: Request[Any, Any, Any]) -> dict[str, bool]:
-    """Check the signature, make the content, deliver it."""
-    payload = await request.body()
-    signature = request.headers.get("X-ListBee-Signature", "")
-    expected = hmac.new(WEBHOOK_SECRET.encode(), payload, hashlib.sha256).hexdigest()
-    if not hmac.compare_digest(expected, signature):
-        raise HTTPException("Invalid signature", status_code=400)
-    event = await request.json()
-    if event["type"] == "order.paid":
-        answers = event["data"]["checkout_data"]
-        horoscope = generate_horoscope(answers["birth_date"], answers.get("zodiac_focus", "General"))
-        await deliver(event["data"]["order_id"], horoscope)
-    return {"ok": True}
+agent = Agent(
+    os.environ.get("API_KEY", "none"), os.environ.get("API_URL"), secret=os.environ.get("WEBHOOK_SECRET", "none")
+)
 
 
-async def deliver(order_id: str, horoscope: str) -> None:
-    """Push the content; a failure fails the webhook, which then comes again."""
-    async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {API_KEY}"}) as session:
-        body = {"type": "text", "value": horoscope}
-        async with session.post(f"{API_URL}/v1/orders/{order_id}/deliver", json=body) as answer:
-            answer.raise_for_status()
+@agent.on("order.paid")
+def horoscope(event: Event) -> Text:
+    """Make what was ordered."""
+    answers = event.data.checkout_data
+    return Text(generate_horoscope(answers["birth_date"], answers.get("zodiac_focus", "General")))
 
 
 SIGNS = (
@@ -76,8 +56,7 @@ def generate_horoscope(birth_date: str, focus: str) -> str:
 
 async def main() -> None:
     """Answer until killed."""
-    app = Litestar([handle_webhook], openapi_config=None)
-    server = Server(app, "127.0.0.1", int(os.environ["PORT"]), interface=Interfaces.ASGI, log_enabled=False)
+    server = Server(agent.app, "127.0.0.1", int(os.environ["PORT"]), interface=Interfaces.ASGI, log_enabled=False)
     await server.serve()
 
 

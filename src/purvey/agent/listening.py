@@ -1,0 +1,90 @@
+"""The agent as a web application: it takes webhooks, checks them, and answers at once."""
+
+import json
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Protocol
+
+from purvey.webhooks import SignatureError
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+LARGEST_BODY = 4 * 1024 * 1024
+"""Bytes that a webhook may have."""
+
+
+class Listener(Protocol):
+    """What takes the webhooks."""
+
+    async def start(self) -> None:
+        """Begin."""
+
+    async def stop(self) -> None:
+        """End."""
+
+    def receive(self, body: bytes, headers: dict[str, str]) -> bool:
+        """Take one; return whether it was new."""
+
+
+class App:
+    """An ASGI application: POST to any path brings a webhook, GET says that it is there."""
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Answer one request, or begin and end with the server."""
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+        elif scope["type"] == "http":
+            await self._listener.start()  # for servers that tell nothing of their beginning
+            await _answer(send, *await self._take(scope, receive))
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                try:
+                    await self._listener.start()
+                except Exception as error:  # noqa: BLE001  # the server says it, and stops
+                    await send({"type": "lifespan.startup.failed", "message": str(error)})
+                    return
+                await send({"type": "lifespan.startup.complete"})
+            else:
+                await self._listener.stop()
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+
+    async def _take(self, scope: Message, receive: Receive) -> tuple[int, dict[str, Any]]:
+        if scope["method"] != "POST":
+            return (
+                (200, {"ok": True})
+                if scope["method"] in {"GET", "HEAD"}
+                else (405, {"error": "Webhooks are sent by POST."})
+            )
+        body = await _body(receive)
+        if body is None:
+            return 413, {"error": "No webhook is so large."}
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        try:
+            return 200, {"ok": True, "new": self._listener.receive(body, headers)}
+        except SignatureError as error:
+            return 400, {"error": str(error)}
+
+
+async def _body(receive: Receive) -> bytes | None:
+    body = b""
+    while len(body) <= LARGEST_BODY:
+        message = await receive()
+        body += bytes(message.get("body", b""))
+        if not message.get("more_body"):
+            return body
+    return None
+
+
+async def _answer(send: Send, status: int, document: dict[str, Any]) -> None:
+    body = json.dumps(document).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
