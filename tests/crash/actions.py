@@ -686,7 +686,7 @@ CALLBACKS = [
         checks={
             "it waits": one("orders WHERE account_id = $1 AND status = 'processing' AND delivery_status = 'failed'"),
             "both are told once": """SELECT array_agg(template ORDER BY template) = ARRAY['callback_failed', 'delivery_pending']
-                FROM messages WHERE account_id = $1""",
+                FROM messages WHERE account_id = $1 AND template IN ('callback_failed', 'delivery_pending')""",
         },
         parts=2,
     ),
