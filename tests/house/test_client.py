@@ -5,8 +5,8 @@ from typing import Any, get_type_hints
 
 import pytest
 
+from purvey.client import deliveries, objects
 from purvey.client import errors as raised
-from purvey.client import objects
 from purvey.client.calls import Call, ListCall
 from purvey.client.clients import AsyncPurvey, Purvey
 from purvey.client.methods import AsyncMethod, AsyncPages, Method, Pages
@@ -94,7 +94,11 @@ def test_every_query_parameter_can_be_given(document: dict[str, Any]) -> None:
 
 
 def test_every_field_of_an_answer_has_its_type(document: dict[str, Any]) -> None:
-    shapes = {name: kind for name, kind in vars(objects).items() if isinstance(kind, type) and issubclass(kind, Shape)}
+    shapes = {
+        name: kind
+        for name, kind in (vars(objects) | vars(deliveries)).items()
+        if isinstance(kind, type) and issubclass(kind, Shape)
+    }
     lacking = {}
     for schema, described in document["components"]["schemas"].items():
         name = "" if schema == "HealthOut" else NAMES.get(schema, schema.removesuffix("Out"))

@@ -3,8 +3,7 @@
 from typing import Any, Required, TypedDict, Unpack
 
 from purvey.client.calls import Call, ListCall
-from purvey.client.methods import AsyncGroup, AsyncMethod, AsyncPages, Group, Method, Pages
-from purvey.client.objects import (
+from purvey.client.deliveries import (
     Delivery,
     DeliveryWithAttempts,
     Endpoint,
@@ -13,6 +12,7 @@ from purvey.client.objects import (
     ListenSession,
     Replay,
 )
+from purvey.client.methods import AsyncGroup, AsyncMethod, AsyncPages, Group, Method, Pages
 
 
 class MoreOfAnEndpoint(TypedDict, total=False):
