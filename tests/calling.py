@@ -101,6 +101,23 @@ async def sold(market: Market, server: SellersServer, **fields: Any) -> dict[str
     return await market.listing(content_type="dynamic", deliverables=[], **named)
 
 
+async def bought(
+    market: Market, server: SellersServer, listing: Mapping[str, Any] | None = None, **answers: Any
+) -> tuple[Called, dict[str, Any]]:
+    """Buy a dynamic listing; return the call that came and the order's id in the form of an order."""
+    checkout = await market.checkout(listing or await sold(market, server), **answers)
+    if checkout["amount"]:
+        expect(await market.pay(checkout), 200)
+    called = await server.next()
+    return called, {"id": called.json["invoiceId"]}
+
+
+async def letters(market: Market, number: int) -> dict[str, str]:
+    """Return the subjects of the next mails, by their recipients."""
+    found = [await market.outside.next_letter() for _ in range(number)]
+    return {str(mail["To"]): str(mail["Subject"]) for mail in found}
+
+
 async def until(market: Market, order: Mapping[str, Any], **wanted: Any) -> dict[str, Any]:
     """Return the order once these of its columns are so; each look gives the worker its turn."""
     row = None

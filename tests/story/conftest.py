@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from calling import SellersServer, sellers_server
 from fakes import FakeClock
 from market import Market, open_market, running_shop
 from purvey.server.kit.database import Database
@@ -28,3 +29,10 @@ async def market(database: Database, clock: FakeClock) -> AsyncIterator[Market]:
     """A running server with its worker, a receiver of webhooks and a mail server."""
     async with open_market(database, clock) as opened:
         yield opened
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[SellersServer]:
+    """A seller's server, for dynamic orders to call."""
+    async with sellers_server() as running:
+        yield running

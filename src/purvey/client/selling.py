@@ -5,6 +5,7 @@ from typing import Any, Required, TypedDict, Unpack
 from purvey.client.calls import Call, ListCall
 from purvey.client.methods import AsyncGroup, AsyncMethod, AsyncPages, Group, Method, Pages
 from purvey.client.objects import Checkout, Deliverable, KeyPool, Listing, Uploaded
+from purvey.client.shapes import Shape
 
 
 class MoreOfAListing(TypedDict, total=False):
@@ -111,6 +112,25 @@ def rotate_listing_secret(
     return Call("POST", path, Listing, {"listing_id": listing_id}, body=body, idempotency_key=idempotency_key)
 
 
+class CallbackTest(Shape):
+    """What a test of a dynamic listing's callback sent, what was answered, and how it would be stored."""
+
+    object: str
+    listing_id: str
+    status: str
+    duration_ms: int
+    request: dict[str, Any]
+    answer: dict[str, Any] | None
+    error: str | None
+    delivered_items: dict[str, Any] | None
+
+
+def try_listing_callback(listing_id: str, *, idempotency_key: str | None = None) -> Call[CallbackTest]:
+    """Call your server with a sample order, and see what came of it. Nothing is stored."""
+    path = "/v1/listings/{listing_id}/test-callback"
+    return Call("POST", path, CallbackTest, {"listing_id": listing_id}, idempotency_key=idempotency_key)
+
+
 def set_deliverables(
     listing_id: str, deliverables: list[dict[str, Any]], *, idempotency_key: str | None = None
 ) -> Call[Listing]:
@@ -191,6 +211,7 @@ class Listings(Group):
     unpublish = Method(unpublish_listing)
     archive = Method(archive_listing)
     rotate_secret = Method(rotate_listing_secret)
+    test_callback = Method(try_listing_callback)
     set_deliverables = Method(set_deliverables)
     add_deliverable = Method(add_deliverable)
     remove_deliverables = Method(remove_deliverables)
@@ -211,6 +232,7 @@ class AsyncListings(AsyncGroup):
     unpublish = AsyncMethod(unpublish_listing)
     archive = AsyncMethod(archive_listing)
     rotate_secret = AsyncMethod(rotate_listing_secret)
+    test_callback = AsyncMethod(try_listing_callback)
     set_deliverables = AsyncMethod(set_deliverables)
     add_deliverable = AsyncMethod(add_deliverable)
     remove_deliverables = AsyncMethod(remove_deliverables)

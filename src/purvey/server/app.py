@@ -25,6 +25,7 @@ from purvey.server.fulfillment import api as fulfillment_api
 from purvey.server.fulfillment import links_api
 from purvey.server.fulfillment.actions import Fulfillment
 from purvey.server.fulfillment.kinds.dynamic import api as dynamic_api
+from purvey.server.fulfillment.kinds.dynamic.trial import CallTrials
 from purvey.server.fulfillment.kinds.dynamic.work import Call
 from purvey.server.fulfillment.work import Restock
 from purvey.server.jobs.model import Kind
@@ -84,7 +85,7 @@ SLOTS = {
 }
 """Lane kind -> jobs at once in one worker process."""
 TESTS_A_MINUTE = 10
-"""How often a seller may have a sample event sent to one endpoint."""
+"""How often a seller may have a sample event sent to one endpoint, or a sample order to one listing's server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +146,7 @@ def build(settings: Settings, database: Database, clock: Clock, keyring: Keyring
         "wake": wake,
         "watch": watch,
         "rate_limits": _limits(settings, tools),
-        "trials": Trials(outbound, RateLimits(database, clock, TESTS_A_MINUTE), sample_data),
+        **_trials(outbound, RateLimits(database, clock, TESTS_A_MINUTE)),
     }
     web = make_app(
         _routes(settings), ids=tools.ids, given=given, error_page=partial(error_page, test_mode=shop.test_mode)
@@ -166,6 +167,10 @@ def build(settings: Settings, database: Database, clock: Clock, keyring: Keyring
         watched,
         measures,
     )
+
+
+def _trials(outbound: SafeHttp, limits: RateLimits) -> dict[str, object]:
+    return {"trials": Trials(outbound, limits, sample_data), "call_trials": CallTrials(outbound, limits)}
 
 
 def _worker(

@@ -14,9 +14,10 @@ from purvey.server.fulfillment.actions import Fulfillment
 from purvey.server.fulfillment.api import answer
 from purvey.server.fulfillment.kinds.dynamic import actions
 from purvey.server.fulfillment.kinds.dynamic.model import Attempt, CallbackStatus
+from purvey.server.fulfillment.kinds.dynamic.trial import CallTrials, TestCallReport
 from purvey.server.kit.idempotency import Claim
 from purvey.server.kit.tools import Tools
-from purvey.server.kit.web import Given, Recorded, once, problems
+from purvey.server.kit.web import Given, Recorded, Then, once, problems
 from purvey.server.orders.wire import OrderOut
 
 
@@ -82,4 +83,21 @@ async def read_callback(order_id: FromPath[str], tools: Given[Tools], account: G
     )
 
 
-routes = [for_sellers(retry, read_callback)]
+@post(
+    "/v1/listings/{listing_id:str}/test-callback",
+    status_code=200,
+    tags=["Listings"],
+    responses=problems(
+        _404="This account has no such listing.", _409="It has no dynamic_webhook.", _429="Ten times a minute at most."
+    ),
+)
+@once()
+async def test_callback(
+    listing_id: FromPath[str], tools: Given[Tools], account: Given[Account], call_trials: Given[CallTrials]
+) -> TestCallReport | Then[TestCallReport]:
+    """Call your server with a sample order, once, and see request, answer, and how it would be stored. Nothing is."""
+    ready = await call_trials.prepare(tools, account, listing_id)
+    return Then(ready, lambda: call_trials.send(tools, ready))
+
+
+routes = [for_sellers(retry, read_callback, test_callback)]

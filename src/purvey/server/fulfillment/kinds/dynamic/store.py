@@ -49,6 +49,12 @@ def _due(row: Record) -> Due:
     )
 
 
+async def destination(database: Database, account_id: str, listing_id: str) -> Destination:
+    """Return where the listing's callback leads now; it has no URL if it is none of the account's."""
+    row = await database.row("SELECT * FROM listings_callback($1, $2)", account_id, listing_id)
+    return Destination(*row) if row else Destination(None, None)
+
+
 async def record(database: Database, records: Sequence[tuple[Result, Ended]], now: datetime) -> set[str]:
     """Record attempts that change no order, and return the ids of the jobs that still held their lease."""
     rows = await database.write(
