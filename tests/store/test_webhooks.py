@@ -32,6 +32,7 @@ def record_of(job: Job, **what: Any) -> Record:
     fields: dict[str, Any] = {
         "account_id": ACCOUNT,
         "delivery_id": job.ref,
+        "endpoint_id": "whk_lst_1",
         "job_id": job.id,
         "lease_token": job.lease_token,
         "attempt": job.attempt,

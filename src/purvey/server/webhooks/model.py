@@ -169,6 +169,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None = None
     answer: str | None = None
     address: str | None = None
+    endpoint_id: str
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):

@@ -97,6 +97,7 @@ class Deliver:
         record = Record(
             account_id=sent.due.account_id,
             delivery_id=sent.due.delivery_id,
+            endpoint_id=sent.due.endpoint_id,
             job_id=job.id,
             lease_token=job.lease_token,
             attempt=job.attempt,
@@ -154,6 +155,7 @@ def _parked(job: Job, due: Due) -> Record:
     return Record(
         account_id=due.account_id,
         delivery_id=due.delivery_id,
+        endpoint_id=due.endpoint_id,
         job_id=job.id,
         lease_token=job.lease_token,
         attempt=job.attempt,
