@@ -104,6 +104,8 @@ SELLERS: Mapping[str, Seller] = MappingProxyType(
         "POST /v1/orders/{order_id}/fulfill": Seller(ORDER, body={"deliverables": [TEXT]}),
         "POST /v1/orders/{order_id}/refund": Seller(ORDER, body={"amount": 100}),
         "GET /v1/orders/{order_id}/refunds": Seller(ORDER),
+        "GET /v1/orders/{order_id}/evidence": Seller(ORDER),
+        "GET /v1/orders/{order_id}/evidence.html": Seller(ORDER, is_json=False),
         "POST /v1/orders/{order_id}/retry": Seller(DYNAMIC),
         "GET /v1/orders/{order_id}/callback": Seller(DYNAMIC),
         "GET /v1/events": Seller(

@@ -391,6 +391,23 @@ STATES = (
     _state(
         "library-orders-none", pages.library_orders, msgspec.structs.replace(PURCHASES, email=LONG_EMAIL, entries=())
     ),
+    _state(
+        "evidence",
+        pages.evidence,
+        views.EvidenceView(
+            test_mode=False,
+            order_id="ord_0mXv9TzL4cRw8bNa6Fh2kQ",
+            product=f"{LONG_NAME}: digital content, delivered online.",
+            buyer_email=LONG_EMAIL,
+            amount=2900,
+            currency="USD",
+            payment="stripe pi_0mXv9TzL4cRw8bNa6Fh2kQ",
+            policy="The content opens for 48 hours or 10 downloads from its delivery.",
+            delivery=((AT, "pay by stripe"), (AT, "settle by stripe")),
+            mails=((AT, f"ready to {LONG_EMAIL}: sent"),),
+            access=("2026-04-17 10:23:00 UTC  opened the page of the order from 203.0.113.7",),
+        ),
+    ),
     _state("gone-disputed", pages.gone, _gone("disputed")),
     _state("error-not-found", pages.error, _error(404)),
     _state("error-refused", pages.error, _error(422, text=f"`{WORD * 2}` is not known here.")),

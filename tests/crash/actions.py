@@ -777,8 +777,15 @@ NOTHING_LOST = {
 
 ACCESS = [
     Act(
+        "the page of an order is opened",
+        ("access.actions.note",),
+        asks("GET", "/access/{token}", key=None),
+        in_turn(on_sale(URL), scenes.checkout, scenes.paid, scenes.token),
+        checks={"it is noted, once": one("visits WHERE account_id = $1")},
+    ),
+    Act(
         "a link is opened",
-        ("access.actions.open_lease",),
+        ("access.actions.open_lease", "access.actions.note_opening"),
         open_link,
         in_turn(on_sale(URL), scenes.checkout, scenes.paid, scenes.link),
         known=openings_are_counted,

@@ -360,3 +360,9 @@ async def came_back_at_stripe(scene: Scene) -> None:
 async def warned_at_stripe(scene: Scene) -> None:
     """Have the card's network warn of fraud."""
     scene.stage.stripe.books.warn(scene.names["intent"])
+
+
+async def token(scene: Scene) -> None:
+    """Have the token of the access page at hand: `{token}`."""
+    sealed = await scene.sql("SELECT access_sealed FROM orders WHERE id = $1", scene.names["order"])
+    scene.names["token"] = scene.tools.keyring.open(sealed)

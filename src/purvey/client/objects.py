@@ -205,6 +205,56 @@ class AccountReadiness(Shape):
     next: Action | None
 
 
+class Opened(Shape):
+    """The content of an order was looked at or opened."""
+
+    at: str
+    what: str
+    deliverable_id: str | None
+    address: str | None
+    agent: str | None
+
+
+class Mailed(Shape):
+    """A mail about an order."""
+
+    template: str
+    recipient: str
+    status: str
+    created_at: str
+    sent_at: str | None
+
+
+class Happened(Shape):
+    """A change of an order."""
+
+    at: str
+    action: str
+    actor: str
+
+
+class Evidence(Shape):
+    """What proves that an order was delivered, in the words of Stripe's evidence fields."""
+
+    object: str
+    order_id: str
+    product_description: str
+    customer_email_address: str
+    amount: int
+    currency: str
+    payment_provider: str
+    payment_reference: str
+    dispute_status: str | None
+    dispute_reason: str | None
+    dispute_due_at: str | None
+    service_date: str | None
+    refund_policy_disclosure: str
+    delivery: list[Happened]
+    mails: list[Mailed]
+    access: list[Opened]
+    access_activity_log: str
+
+
 class OrderReadiness(Shape):
     """Whether an order is fulfilled."""
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from purvey.client.calls import Call, ListCall
 from purvey.client.methods import AsyncGroup, AsyncMethod, AsyncPages, Group, Method, Pages
-from purvey.client.objects import Callback, HistoryEntry, Order, RedeliveryAck, Refund
+from purvey.client.objects import Callback, Evidence, HistoryEntry, Order, RedeliveryAck, Refund
 
 
 def list_orders(
@@ -49,6 +49,11 @@ def order_history(order_id: str) -> ListCall[HistoryEntry]:
 def order_refunds(order_id: str) -> ListCall[Refund]:
     """Read the refunds of an order."""
     return ListCall("/v1/orders/{order_id}/refunds", Refund, {"order_id": order_id})
+
+
+def order_evidence(order_id: str) -> Call[Evidence]:
+    """Return what proves that an order was delivered."""
+    return Call("GET", "/v1/orders/{order_id}/evidence", Evidence, {"order_id": order_id})
 
 
 def deliver_order(
@@ -129,6 +134,7 @@ class Orders(Group):
     get = Method(get_order)
     update = Method(update_order)
     history = Pages(order_history)
+    evidence = Method(order_evidence)
     refunds = Pages(order_refunds)
     deliver = Method(deliver_order)
     fulfill = Method(fulfill_order)
@@ -147,6 +153,7 @@ class AsyncOrders(AsyncGroup):
     get = AsyncMethod(get_order)
     update = AsyncMethod(update_order)
     history = AsyncPages(order_history)
+    evidence = AsyncMethod(order_evidence)
     refunds = AsyncPages(order_refunds)
     deliver = AsyncMethod(deliver_order)
     fulfill = AsyncMethod(fulfill_order)

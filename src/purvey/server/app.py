@@ -18,6 +18,7 @@ from purvey.server.deadlines.actions import Deadlines
 from purvey.server.deadlines.work import CheckDelivered
 from purvey.server.events import api as events_api
 from purvey.server.events.watch import Watch
+from purvey.server.evidence import api as evidence_api
 from purvey.server.files import api as files_api
 from purvey.server.files.storage import Storage
 from purvey.server.files.work import RemoveFile
@@ -225,6 +226,7 @@ def _routes(settings: Settings) -> list[ControllerRouterHandler]:
         fulfillment_api.routes,
         dynamic_api.routes,
         refunds_api.routes,
+        evidence_api.routes,
         events_api.routes,
         webhooks_api.routes,
         access_api.routes,

@@ -7,7 +7,7 @@ from types import MappingProxyType
 import msgspec
 
 from purvey.server.access import rules, store
-from purvey.server.access.model import Door, Grant, Lease, Link, Target, Wish
+from purvey.server.access.model import Door, Grant, Lease, Link, Opening, Target, Visit, Wish
 from purvey.server.deliverables import actions as deliverables
 from purvey.server.deliverables.model import Deliverable
 from purvey.server.errors import Gone, GrantExhausted, GrantExpired, GrantRevoked, NotFound
@@ -156,3 +156,19 @@ async def _why_closed(tools: Tools, target: Target) -> Gone:
     if door in CLOSED:
         return closed(door)
     return closed(Door.EXPIRED if now >= target.until else Door.EXHAUSTED)
+
+
+async def note(tools: Tools, order: Order, visit: Visit) -> None:
+    """Note from where an order's page was opened."""
+    await store.note(tools.database, order.account_id, order.id, visit, tools.clock.now())
+
+
+async def note_opening(tools: Tools, target: Target, visit: Visit) -> None:
+    """Note from where a deliverable was opened."""
+    grant = target.grant
+    await store.note(tools.database, grant.account_id, grant.order_id, visit, tools.clock.now())
+
+
+async def openings(tools: Tools, account_id: str, order_id: str) -> list[Opening]:
+    """Return when, and as far as it is known from where, an order's content was looked at and opened, oldest first."""
+    return await store.openings(tools.database, account_id, order_id)

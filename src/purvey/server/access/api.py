@@ -7,7 +7,7 @@ from litestar.params import FromPath
 from litestar.types import ASGIApp
 
 from purvey.server.access import actions, sending
-from purvey.server.access.model import Link, Target, Wish
+from purvey.server.access.model import Link, Target, Visit, What, Wish
 from purvey.server.errors import Forbidden, NotFound, PreconditionFailed, RangeNotSatisfiable
 from purvey.server.files.model import File
 from purvey.server.files.storage import Storage
@@ -19,6 +19,12 @@ from purvey.server.kit.web.streamed import Streamed
 Browser = Request[Any, Any, Any]
 AHEAD = ("sec-purpose", "purpose", "x-purpose", "x-moz")
 """Headers by which a browser says that nobody has clicked yet: prefetch, prerender, preview."""
+
+
+def visit_of(request: Browser, what: What = "page", deliverable_id: str = "") -> Visit:
+    """Return from where somebody asks."""
+    address = request.client.host if request.client else ""
+    return Visit(what, deliverable_id, address, request.headers.get("user-agent", "")[:200])
 
 
 @get("/download/{grant_id:str}/{deliverable_id:str}/{expires:int}/{signature:str}", include_in_schema=False)
@@ -47,6 +53,7 @@ async def _url(request: Browser, tools: Tools, target: Target) -> Streamed:
         await actions.peek(tools, target)
     else:
         await actions.open_lease(tools, target, Wish())
+        await actions.note_opening(tools, target, visit_of(request, "url", target.deliverable.id))
     return Streamed(302, sending.HEADERS | {"Location": url, "Content-Length": "0"})
 
 
@@ -63,6 +70,7 @@ async def _file(request: Browser, tools: Tools, storage: Storage, target: Target
             add_header(request.scope, b"content-range", b"bytes */%d" % file.size)
             raise RangeNotSatisfiable(f"The file has {file.size} bytes; the part that was asked for lies beyond them.")
         case "whole":
+            await actions.note_opening(tools, target, visit_of(request, "file", target.deliverable.id))
             return await _sent(tools, storage, target, file, None)
         case span:
             return await _sent(tools, storage, target, file, span)

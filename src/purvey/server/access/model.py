@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Literal
 
 import msgspec
 
@@ -83,3 +84,25 @@ class Door(StrEnum):
     """The grant's downloads are used up."""
     REVOKED = "revoked"
     """The order was refunded, its dispute lost, or the seller withdrew the grant."""
+
+
+What = Literal["page", "file", "url", "download"]
+
+
+class Visit(msgspec.Struct, frozen=True):
+    """From where something was looked at or opened: the address, and what the browser calls itself."""
+
+    what: What
+    deliverable_id: str
+    address: str
+    agent: str
+
+
+class Opening(msgspec.Struct, frozen=True):
+    """A visit, or a counted download, of which no address is known."""
+
+    at: datetime
+    what: What
+    deliverable_id: str | None
+    address: str | None
+    agent: str | None

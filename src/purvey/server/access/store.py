@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from purvey.server.access.model import Grant, Lease, Target, Wish
+from purvey.server.access.model import Grant, Lease, Opening, Target, Visit, Wish
 from purvey.server.kit.database import Database
 
 _GRANT = "account_id, id, order_id, max_downloads, downloads, created_at, expires_at, revoked_at"
@@ -90,3 +90,30 @@ async def charge(database: Database, lease: Lease, length: int) -> bool:
 async def give_back(database: Database, lease: Lease, length: int) -> None:
     """Return bytes to a lease that were charged and not sent."""
     await database.write(GIVE_BACK, lease.account_id, lease.id, length)
+
+
+NOTE = """
+INSERT INTO visits (account_id, order_id, what, deliverable_id, address, agent, hour, visited_at)
+VALUES ($1, $2, $3, $4, $5, $6, date_trunc('hour', $7::timestamptz), $7) ON CONFLICT DO NOTHING
+"""
+
+OPENINGS = """
+SELECT visited_at AS at, what, nullif(deliverable_id, '') AS deliverable_id, address, agent FROM visits
+WHERE account_id = $1 AND order_id = $2
+UNION ALL
+SELECT opened_at, 'download', deliverable_id, NULL, NULL FROM downloads
+JOIN grants ON grants.account_id = downloads.account_id AND grants.id = grant_id
+WHERE grants.account_id = $1 AND grants.order_id = $2
+ORDER BY at, what
+"""
+
+
+async def note(database: Database, account_id: str, order_id: str, visit: Visit, now: datetime) -> None:
+    """Note a visit; another one of the same hour, address and thing adds nothing."""
+    args = (visit.what, visit.deliverable_id, visit.address, visit.agent)
+    await database.write(NOTE, account_id, order_id, *args, now, again=True)
+
+
+async def openings(database: Database, account_id: str, order_id: str) -> list[Opening]:
+    """Return the visits and the counted downloads of an order, oldest first."""
+    return [Opening(**row) for row in await database.rows(OPENINGS, account_id, order_id)]

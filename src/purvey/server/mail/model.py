@@ -132,6 +132,16 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     good_until: datetime | None = None
 
 
+class Sent(msgspec.Struct, frozen=True):
+    """A message about an order, and what became of it."""
+
+    template: str
+    recipient: str
+    status: str
+    created_at: datetime
+    sent_at: datetime | None
+
+
 class Accepted(msgspec.Struct, frozen=True):
     """The transport has taken the message on."""
 

@@ -8,7 +8,7 @@ import msgspec
 
 from purvey.server.jobs.model import Result as Ended
 from purvey.server.kit.database import Database, Record
-from purvey.server.mail.model import FOR_SELLERS, EndpointFacts, Facts, Letter, Message, Result, Template
+from purvey.server.mail.model import FOR_SELLERS, EndpointFacts, Facts, Letter, Message, Result, Sent, Template
 
 WAITING = """
 SELECT account_id, id, template, order_id, recipient, facts, good_until, link.email,
@@ -58,6 +58,17 @@ async def letter(database: Database, message_id: str) -> Letter | None:
     """Return the letter, or None."""
     row = await database.row(f"{LETTER} WHERE message_id = $1", message_id)
     return Letter(**row) if row else None
+
+
+async def about(database: Database, account_id: str, order_id: str) -> list[Sent]:
+    """Return the messages about an order, oldest first."""
+    rows = await database.rows(
+        "SELECT template, recipient, status, created_at, sent_at FROM messages WHERE account_id = $1 AND order_id = $2"
+        " ORDER BY created_at, id",
+        account_id,
+        order_id,
+    )
+    return [Sent(**row) for row in rows]
 
 
 def _message(row: Record) -> Message:

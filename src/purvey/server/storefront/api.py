@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from purvey import __version__
 from purvey.server.access import actions as access
+from purvey.server.access.api import visit_of
 from purvey.server.access.model import Door
 from purvey.server.checkout import actions as checkouts
 from purvey.server.deliverables.model import Deliverable
@@ -21,7 +22,7 @@ from purvey.server.fulfillment.actions import Fulfillment
 from purvey.server.fulfillment.links import may_ask
 from purvey.server.kit import markdown
 from purvey.server.kit.tools import Tools
-from purvey.server.kit.web import Given, limits, preferred
+from purvey.server.kit.web import Given, is_head, limits, preferred
 from purvey.server.listings import actions as listings
 from purvey.server.orders.model import Order, PaymentStatus
 from purvey.server.payments.inbox import Inbox
@@ -141,6 +142,8 @@ async def look(request: Browser, token: FromPath[str], tools: Given[Tools], shop
                 pages.handed_off(views.HandedOffView(test_mode=shop.test_mode, purchase=purchase_of(seen.order)))
             )
         case Door.OPEN if seen.grant is not None:
+            if not is_head(request.scope):
+                await access.note(tools, seen.order, visit_of(request))
             return page(pages.ready(await _ready(seen, shop)))
         case _:
             return page(pages.gone(_gone(seen, shop, token)), 410)

@@ -133,6 +133,11 @@ def error(view: views.ErrorView) -> str:
     return _render("error.html", view, title=title, text=view.text or text)
 
 
+def evidence(view: views.EvidenceView) -> str:
+    """Return the evidence of an order."""
+    return _render("evidence.html", view)
+
+
 def mailbox(view: views.MailboxView) -> str:
     """Return the list of messages."""
     return _render("mailbox.html", view)

@@ -293,6 +293,21 @@ class ErrorView(Page, frozen=True, kw_only=True):
     reference: str | None = None
 
 
+class EvidenceView(Page, frozen=True, kw_only=True):
+    """What proves the delivery of an order: instants with what happened then, and lines of its access log."""
+
+    order_id: str
+    product: str
+    buyer_email: str
+    amount: int
+    currency: str
+    payment: str
+    policy: str
+    delivery: tuple[tuple[datetime, str], ...]
+    mails: tuple[tuple[datetime, str], ...]
+    access: tuple[str, ...]
+
+
 class MailboxEntry(msgspec.Struct, frozen=True, kw_only=True):
     """A line of the mailbox; `url` opens the message."""
 
