@@ -3,9 +3,9 @@
 import asyncio
 import sys
 
-from bench import orders, webhooks
+from bench import callback, orders, webhooks
 
-MEASUREMENTS = {"orders": orders.measure, "webhooks": webhooks.measure}
+MEASUREMENTS = {"orders": orders.measure, "webhooks": webhooks.measure, "callback": callback.measure}
 
 
 def main() -> None:

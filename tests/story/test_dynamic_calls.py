@@ -1,10 +1,13 @@
 """The call that a dynamic order makes to its seller's server: when, with what headers and what body (DW-1 to DW-17, DW-28)."""
 
 import asyncio
+import contextlib
 import hashlib
 import hmac
 import json
 import os
+import re
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,9 +18,12 @@ import pytest
 from calling import GOODS, SellersServer, bought, callback, letters, order_of, sold, until
 from calling import text as plain
 from fakes import START
-from market import Market, expect
+from market import PATIENCE, Market, expect
+from served import reserved_port
 
 EXAMPLE = json.loads((Path(__file__).parent / "dynamic_example.json").read_text())
+GUIDE = Path(__file__).parents[2] / "docs" / "dynamic.md"
+NODE = ["node", "--input-type=module", "-e"]
 HANDLER = Path(__file__).parent / "dynamic_handler.mjs"
 ASKS = [{"key": "discord_username", "type": "text", "label": "Discord"}]
 
@@ -314,6 +320,42 @@ async def test_dw_28_the_document_s_handler_gives_one_token_however_often_it_is_
     finally:
         node.kill()
         await node.wait()
+
+
+@pytest.mark.parametrize(("language", "command"), [("python", [sys.executable, "-u", "-c"]), ("js", NODE)])
+async def test_the_guide_s_receiver_answers_a_real_call(market: Market, language: str, command: list[str]) -> None:
+    market.shop.clock.at = datetime.now(UTC)
+    [code] = re.findall(rf"```{language}\n(.*?)```", GUIDE.read_text(), re.DOTALL)
+    with reserved_port() as port:
+        pass
+    environment = os.environ | {"DYNAMIC_WEBHOOK_SECRET": "the secret"}
+    receiver = await asyncio.create_subprocess_exec(*command, code.replace("9000", str(port)), env=environment)
+    try:
+        await answering(port)
+        listing = await market.listing(
+            name="Pack",
+            content_type="dynamic",
+            dynamic_webhook=f"http://127.0.0.1:{port}/dynamic",
+            dynamic_webhook_secret="the secret",
+        )
+        checkout = await market.checkout(listing)
+        expect(await market.pay(checkout), 200)
+        done = await until(market, await order_of(market, checkout), status="fulfilled")
+        assert done["delivered_items"]["dynamic_response"]["token"]
+        assert await refused(f"http://127.0.0.1:{port}/", {}) == 401
+    finally:
+        receiver.kill()
+        await receiver.wait()
+
+
+async def answering(port: int) -> None:
+    """Return once somebody listens on the port."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            with contextlib.suppress(OSError):
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+                writer.close()
+                return
 
 
 def signed(key: str, body: bytes, secret: str) -> dict[str, str]:
