@@ -46,6 +46,7 @@ def test_every_setting_is_read_from_its_variable() -> None:
         "log_format": "json",
         "storage_url": "s3://bucket/prefix",
         "max_upload_bytes": 5_000_000,
+        "event_retention_days": 30,
         "webhook_rate": 2.5,
         "rate_limits": "60",
         "trusted_proxies": "10.0.0.0/8",

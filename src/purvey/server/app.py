@@ -17,6 +17,7 @@ from purvey.server.checkout.work import ConfirmFree
 from purvey.server.deadlines.actions import Deadlines
 from purvey.server.deadlines.work import CheckDelivered
 from purvey.server.events import api as events_api
+from purvey.server.events import expiring
 from purvey.server.events.watch import Watch
 from purvey.server.evidence import api as evidence_api
 from purvey.server.files import api as files_api
@@ -83,6 +84,7 @@ SLOTS = {
     "library": 2,
     "mail": 8,
     "files": 4,
+    "events": 1,
 }
 """Lane kind -> jobs at once in one worker process."""
 TESTS_A_MINUTE = 10
@@ -109,6 +111,12 @@ class App:
     web: Litestar
     watched: Callable[[], Litestar]
     measures: Measures
+    retention_days: int | None
+
+    async def begin_work(self) -> None:
+        """Start the worker, with what is to be done again and again."""
+        await expiring.begin(self.tools, self.retention_days)
+        self.worker.start()
 
     async def close(self) -> None:
         """Let go of what the parts hold; the worker must have been stopped."""
@@ -154,19 +162,8 @@ def build(settings: Settings, database: Database, clock: Clock, keyring: Keyring
     )
     watched = _watched(tools.ids, readiness, measures)
     return App(
-        tools,
-        fulfillment,
-        paying.inbox,
-        storage,
-        readiness,
-        wake,
-        watch,
-        outbound,
-        paying.stripes,
-        worker,
-        web,
-        watched,
-        measures,
+        *(tools, fulfillment, paying.inbox, storage, readiness, wake, watch, outbound, paying.stripes, worker, web),
+        *(watched, measures, settings.event_retention_days),
     )
 
 
@@ -187,7 +184,7 @@ def _worker(
         *(*paying.work, HandOnNotice(tools, paying.inbox), ConfirmFree(tools, paying.inbox)),
         *(Invite(tools, wake.poke), RemoveFile(tools, storage), GiveBack(tools), Restock(fulfillment)),
         *(Call(tools, outbound, fulfillment), DeliverWebhook(tools, outbound), GoOnWithReplay(tools)),
-        _mail(settings, tools),
+        *(_mail(settings, tools), expiring.Expire(tools, settings.event_retention_days)),
         *(CarryOut(tools, paying.refunds), CheckDelivered(tools, Deadlines(fulfillment, paying.providers))),
     ]
     return Worker(tools, wake, work, SLOTS, {"webhook": settings.webhook_rate} if settings.webhook_rate else None)

@@ -15,6 +15,7 @@ ProblemError
 │   └── LockedField         409  locked_field: fixed since the listing was published, or changed elsewhere
 ├── IdempotencyRequestInProgress  409  idempotency_request_in_progress: its answer comes in a moment
 ├── Gone                    410
+│   ├── CursorExpired       410  cursor_expired: the event was let go; `oldest_event_id` is the oldest there is
 │   ├── GrantExpired        410  grant_expired: 48 hours are over
 │   ├── GrantExhausted      410  grant_exhausted: all downloads are used up
 │   └── GrantRevoked        410  grant_revoked: refunded, or withdrawn by the seller
@@ -54,6 +55,7 @@ __all__ = [
     "BadSignature",
     "CardDeclined",
     "Conflict",
+    "CursorExpired",
     "FieldError",
     "Forbidden",
     "Gone",
@@ -150,6 +152,12 @@ class Gone(ProblemError):
     """It was there and is no more."""
 
     code, status = "gone", 410
+
+
+class CursorExpired(Gone):
+    """The event was let go, being too old, and others with it that may not have been seen; `oldest_event_id` is the oldest left."""
+
+    code = "cursor_expired"
 
 
 class GrantExpired(Gone):

@@ -88,7 +88,7 @@ async def _stop_with_parent(stop: asyncio.Event) -> None:
 
 async def _run(app: App, settings: Settings, role: Role, ready: Callable[[str], None], stop: asyncio.Event) -> None:
     if role != "api":
-        app.worker.start()
+        await app.begin_work()
     try:
         await _serve_until(stop, app, settings, role, ready)
     finally:

@@ -72,6 +72,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """Where uploaded files lie: file:///folder or s3://bucket/prefix; default: the folder `files` of the data directory."""
     max_upload_bytes: Annotated[int, msgspec.Meta(ge=1, le=1 << 50)] = 100 * 1024 * 1024
     """How many bytes an uploaded file may have."""
+    event_retention_days: Annotated[int, msgspec.Meta(ge=1, le=36_500)] | None = None
+    """After how many days events go, with their deliveries, unless one still waits or is parked; without it they stay for ever."""
     webhook_rate: Annotated[float, msgspec.Meta(ge=0, le=10_000)] = 10.0
     """Requests a second to one webhook URL at most; 0 means no limit."""
     rate_limits: str = "on"
@@ -188,7 +190,10 @@ def _explain(error: str, found: Mapping[str, object]) -> str:
 def allowed(name: str) -> str:
     """Return in words what the setting called `name` may be."""
     types = {field.name: field.type for field in msgspec.structs.fields(Settings)}
-    match msgspec.inspect.type_info(types[name]):
+    kind = msgspec.inspect.type_info(types[name])
+    if isinstance(kind, msgspec.inspect.UnionType):
+        kind = next(one for one in kind.types if not isinstance(one, msgspec.inspect.NoneType))
+    match kind:
         case msgspec.inspect.BoolType():
             return "1 or 0"
         case msgspec.inspect.IntType(ge=least, le=most):

@@ -58,6 +58,7 @@ LastEventId = Annotated[
 AnyRequest = Request[Any, Any, Any]
 CONNECT_AGAIN = b"retry: 1000\n\n"
 """What a stream begins with: how many milliseconds a client waits before it connects again."""
+LET_GO = "cursor_expired: that event was let go; `oldest_event_id` is the oldest there is."
 HEARTBEAT = b": still here\n\n"
 UNBUFFERED = {"X-Accel-Buffering": "no"}
 """Asks a reverse proxy to hand each event on as it comes."""
@@ -66,7 +67,11 @@ UNBUFFERED = {"X-Accel-Buffering": "no"}
 @get(
     "/v1/events",
     tags=["Events"],
-    responses=problems(_404="`after` or `cursor` names no event of this account.") | EVENTS,
+    responses=problems(
+        _404="`after` or `cursor` names no event of this account.",
+        _410=LET_GO,
+    )
+    | EVENTS,
 )
 async def list_events(
     request: AnyRequest,
@@ -107,7 +112,10 @@ async def list_events(
     "/v1/events/stream",
     tags=["Events"],
     media_type="text/event-stream",
-    responses=problems(_404="`after` or `Last-Event-ID` names no event of this account.")
+    responses=problems(
+        _404="`after` or `Last-Event-ID` names no event of this account.",
+        _410=LET_GO,
+    )
     | {200: ResponseSpec(Message, description="OK", media_type="text/event-stream", generate_examples=False)},
 )
 async def stream_events(

@@ -1,9 +1,14 @@
 """All SQL of the event log."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 from purvey.server.events.model import Filters
 from purvey.server.kit.database import Database, Record
+
+EXPIRE = "events.expire"
+"""The one job that lets old events go."""
+LANE = "events"
 
 LARGEST = 2**63 - 1
 """A sequence that no event has."""
@@ -87,3 +92,57 @@ def _narrowest(filters: Filters) -> str | None:
     if filters.listing_id is not None:
         return "listing_id"
     return "type" if filters.type is not None else None
+
+
+async def expired(database: Database, account_id: str) -> Record | None:
+    """Return the last event that was let go, as (expired_sequence, expired_id, expired_at), and the `oldest_id` that is there."""
+    return await database.row(
+        """
+        SELECT expired_sequence, expired_id, expired_at,
+               (SELECT id FROM events WHERE events.account_id = $1 ORDER BY sequence LIMIT 1) AS oldest_id
+        FROM event_streams WHERE account_id = $1 AND expired_sequence > 0
+        """,
+        account_id,
+    )
+
+
+async def queue_expiry(database: Database, now: datetime) -> None:
+    """Queue the job that lets old events go, unless it is there."""
+    await database.write(
+        """
+        SELECT lane_ensure($1, $1, NULL, 'the log of events', 1, $3),
+               jobs_push(ARRAY[($2, $1, $2, NULL, $2, $3)::job_new], $3)
+        """,
+        LANE,
+        EXPIRE,
+        now,
+        again=True,
+    )
+
+
+async def accounts_after(database: Database, last: str) -> list[str]:
+    """Return the accounts that have events or had some, a thousand of them at most, those that follow `last`."""
+    rows = await database.rows(
+        "SELECT account_id FROM event_streams WHERE account_id > $1 ORDER BY account_id LIMIT 1000", last
+    )
+    return [row["account_id"] for row in rows]
+
+
+async def with_older(database: Database, accounts: Sequence[str], before: datetime) -> list[str]:
+    """Return those of the accounts whose oldest event is older than `before`."""
+    rows = await database.rows(
+        """
+        SELECT asked.account_id FROM unnest($1::text[]) AS asked (account_id) CROSS JOIN LATERAL (
+            SELECT created_at FROM events WHERE events.account_id = asked.account_id ORDER BY sequence LIMIT 1
+        ) oldest WHERE oldest.created_at < $2
+        """,
+        accounts,
+        before,
+    )
+    return [row["account_id"] for row in rows]
+
+
+async def expire(database: Database, account_id: str, before: datetime, most: int) -> int:
+    """Let up to `most` events of an account go that are older than `before`, and return how many went."""
+    [row] = await database.write("SELECT events_expire($1, $2, $3) AS freed", account_id, before, most, again=True)
+    return int(row["freed"])

@@ -6,7 +6,7 @@ length of an id that it is given.
 
 import os
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -51,3 +51,14 @@ class Ids:
         """Return `prefix` and a 26-character ULID: 48 bits of milliseconds since 1970, then 80 random bits."""
         milliseconds = int(at.timestamp() * 1000)
         return prefix + _digits(milliseconds << 80 | int.from_bytes(self.random_bytes(10)), CROCKFORD, 26)
+
+
+def time_of(ulid: str) -> datetime | None:
+    """Return when an id with a prefix and a ULID was made; None if it is no such id."""
+    characters = ulid.rpartition("_")[2]
+    if len(characters) != 26 or characters[0] > "7" or not set(characters) <= set(CROCKFORD):
+        return None
+    milliseconds = 0
+    for character in characters[:10]:
+        milliseconds = milliseconds * 32 + CROCKFORD.index(character)
+    return datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=milliseconds)
