@@ -523,3 +523,44 @@ async def test_an_early_warning_of_fraud_does_what_the_settings_say(
         assert order["payment_status"] == ("refunded" if policy == "refund" else "paid")
         opened = (await market.shop.get(bought.access, key=None)).status
         assert opened == (200 if policy == "ignore" else 410)
+
+
+async def test_no_secret_is_in_anything_that_is_written(
+    database: Database, clock: FakeClock, stripe: Stripe, capfd: pytest.CaptureFixture[str]
+) -> None:
+    own_key, own_secret = "sk_test_thesellersownkey", "whsec_thesellersown"
+    stripe.merchants[own_key] = "acct_seller"
+    written: list[str] = []
+    async with open_market(database, clock, stripe) as market:
+        shop = market.shop
+        bought, session = await paid(market, stripe)
+        order = await market.order(bought)
+        stripe.books.dispute(session["payment_intent"])
+        stripe.faults += [Fault("refunds", status=500), Fault("disputes", status=401)]
+        await stripe.send_all()
+        replies = [
+            await shop.post(f"/v1/orders/{order['id']}/refund", json={"amount": 100}),
+            await post(market, b"{}", "t=1,v1=00"),
+            await shop.get("/v1/account"),
+            await shop.get(f"/v1/orders/{order['id']}/history"),
+            await shop.get("/v1/events"),
+            await shop.get(bought.access, key=None),
+            await shop.get(f"/l/{order['listing']['id']}", key=None),
+        ]
+        await merchants.set_own_key(shop.tools, shop.account.id, own_key, own_secret)
+        stripe.rights[own_key] = set()
+        listing = await market.listing()
+        body = {"listing_id": listing["id"], "buyer_email": "ada@example.com"}
+        refused = await shop.post("/v1/checkouts", json=body, key=None)
+        assert refused.status == 409
+        written += [reply.text for reply in [*replies, refused]]
+        written += [str(await market.outside.next_letter())]
+        tables = await rows(market, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+        for (table,) in tables:
+            written += [str(row) for row in await rows(market, f"SELECT {table}::text FROM {table}")]
+    captured = capfd.readouterr()
+    assert "notice" in captured.out + captured.err
+    written += [captured.out, captured.err]
+    for secret in (STRIPE_KEY, WEBHOOK_SECRET, own_key, own_secret):
+        found = [text for text in written if secret in text or secret.encode().hex() in text]
+        assert found == []
