@@ -3,9 +3,14 @@
 import asyncio
 import sys
 
-from bench import callback, orders, webhooks
+from bench import callback, fairness, orders, webhooks
 
-MEASUREMENTS = {"orders": orders.measure, "webhooks": webhooks.measure, "callback": callback.measure}
+MEASUREMENTS = {
+    "orders": orders.measure,
+    "webhooks": webhooks.measure,
+    "fairness": fairness.measure,
+    "callback": callback.measure,
+}
 
 
 def main() -> None:
