@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from fakes import FakeClock
+
 SCALE = "PURVEY_TEST_SCALE"
 SEED = "PURVEY_TEST_SEED"
 
@@ -38,3 +40,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(Path(__file__).parent):
             item.add_marker(pytest.mark.timeout(0))
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """A clock that moves when told to."""
+    return FakeClock()
