@@ -283,6 +283,7 @@ TOKEN = {
     "account": {"user": "ada", "password": "correct horse battery staple", "active": True, "seats": 3, "note": None},
     "license_keys": ["AAAA-BBBB-CCCC", "DDDD-EEEE-FFFF"],
 }
+MANY = views.ValuesItem(tuple(views.Row((), f"Note {n}", f"AAAA-{n:04}") for n in range(12)), rest=LONG_NAME * 3)
 DEEP = {
     WORD: LONG_NAME,
     "a": {"b": {"c": {"d": {"e": [1, 2, {"f": "deep"}]}}}},
@@ -365,7 +366,7 @@ STATES = (
         _delivered(service_text="Use this token in the bot.", dynamic_response=TOKEN, deliveryType="DYNAMIC", count=1),
     ),
     _state("ready-values-long", pages.ready, _delivered(dynamic_response=DEEP)),
-    _state("ready-values-many", pages.ready, _delivered(**{f"key_{n}": f"AAAA-{n:04}" for n in range(250)})),
+    _state("ready-values-many", pages.ready, _ready(items=(MANY,))),
     _state("ready-lines", pages.ready, _ready(items=(LINES,))),
     _state("ready-long", pages.ready, _ready(items=(LONG_WORDS, LONG_LINK), purchase=LONG_PURCHASE)),
     _state(
