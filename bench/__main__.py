@@ -1,26 +1,29 @@
-"""`python -m bench [name]`: run one measurement, or all of them."""
+"""`python -m bench [name [size ...]] ...`: run one measurement, or all of them. Only `events` takes sizes."""
 
 import asyncio
 import sys
 
-from bench import callback, fairness, orders, webhooks
+from bench import callback, events, fairness, orders, webhooks
 
 MEASUREMENTS = {
     "orders": orders.measure,
     "webhooks": webhooks.measure,
     "fairness": fairness.measure,
     "callback": callback.measure,
+    "events": events.measure,
 }
 
 
 def main() -> None:
     """Run what was asked for."""
-    names = sys.argv[1:] or list(MEASUREMENTS)
+    words = sys.argv[1:] or list(MEASUREMENTS)
+    names = [word for word in words if not word.isdigit()]
+    sizes = [word for word in words if word.isdigit()]
     unknown = [name for name in names if name not in MEASUREMENTS]
     if unknown:
         sys.exit(f"no measurement called {unknown[0]!r}; there are: {', '.join(MEASUREMENTS)}")
     for name in names:
-        asyncio.run(MEASUREMENTS[name]())
+        asyncio.run(events.measure(*sizes) if name == "events" else MEASUREMENTS[name]())
 
 
 main()

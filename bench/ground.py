@@ -44,6 +44,7 @@ async def serving(url: str, processes: int) -> AsyncIterator[tuple[int, psutil.P
         "PURVEY_DATABASE_URL": url,
         "PURVEY_SECRET_KEY": SECRET_KEY,
         "PURVEY_LOG_FORMAT": "json",
+        "PURVEY_RATE_LIMITS": "off",
     }
     command = (sys.executable, "-m", "purvey", "serve", "--port", str(port), "--role", "api")
     said = tempfile.TemporaryFile()  # noqa: SIM115  # closed below
