@@ -6,7 +6,6 @@ end what the design promises must hold: paid is fulfilled exactly once, no chang
 no gap in the sequence, one effect of a repeated command.
 """
 
-import os
 from collections.abc import Sequence
 
 import pytest
@@ -17,24 +16,24 @@ from crash.act import Act
 from crash.actions import ACTS
 from crash.telling import kill_at, steps_of
 from purvey.server.kit.database import Database
+from thorough import is_thorough, some
 
-EVERY_STEP = "PURVEY_TEST_EVERY_STEP"
-"""The environment variable that, set to 1, has every single step died at.
-
-Otherwise, of the steps of an act that differ in their number alone, such as the seven attempts of a webhook, the first two and the
-last are: in about half the time, and with nearly as much to find.
-"""
+SHARE = 3
+"""Of the steps of an act, one in so many is died at, unless the tests are to be thorough."""
 
 
-def chosen(steps: Sequence[child.Step]) -> list[child.Step]:
-    """Return the steps to die at, in order."""
-    if os.environ.get(EVERY_STEP) == "1":
+def chosen(act: Act, steps: Sequence[child.Step]) -> list[child.Step]:
+    """Return the steps to die at, in order: all of them, or a share of those that differ in more than their number.
+
+    Of those that do not, such as the seven attempts of a webhook, the first two and the last are looked at.
+    """
+    if is_thorough():
         return list(steps)
     alike: dict[str, list[child.Step]] = {}
     for step in steps:
         alike.setdefault(step.name.partition(" #")[0], []).append(step)
     taken = {id(step) for group in alike.values() for step in (*group[:2], group[-1])}
-    return [step for step in steps if id(step) in taken]
+    return some([step for step in steps if id(step) in taken], SHARE, act.name)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -58,7 +57,7 @@ async def test_a_death_at_any_step_does_no_harm_when(
         steps = await steps_of(opened, act)
         missing = set(act.of) - {action for step in steps for action in [*step.actions, step.place]}
         assert not missing, f"the act does not exercise {sorted(missing)}"
-        ours = chosen(steps)[part :: act.parts]
+        ours = chosen(act, steps)[part :: act.parts]
         for step in ours:
             await kill_at(opened, act, step)
         report.note(request.node, act, ours)
