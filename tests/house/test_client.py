@@ -23,6 +23,7 @@ WITHOUT: dict[str, str] = {
     "POST /payments/{provider}/notices": "for payment providers, who sign what they send",
     "PUT /v1/listings/{listing_id}": "does what PATCH does, which `update` sends",
     "PUT /v1/webhooks/{endpoint_id}": "the same",
+    "GET /v1/orders/{order_id}/evidence.html": "a page for people; `orders.evidence` has the same as data",
     "GET /v1/events/stream": "`events.follow` waits with long polls, which every proxy lets through",
 }
 """Operations that no method carries out, and why."""

@@ -118,5 +118,6 @@ def test_a_single_step_says_what_was_done_by_whom_and_from_where() -> None:
         "from_status": "processing",
         "to_status": "fulfilled",
         "actor": "seller",
+        "detail": None,
         "mark": None,
     }

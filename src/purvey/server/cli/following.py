@@ -49,7 +49,7 @@ def listen(url: str, events: str | None, after: str | None) -> None:
 
 @click.group()
 def events() -> None:
-    """Look at the log."""
+    """Look at the log of events."""
 
 
 @events.command()
@@ -66,7 +66,7 @@ def tail(after: str | None, *, as_json: bool) -> None:
 
 @click.group()
 def deliveries() -> None:
-    """Look at what endpoints were told."""
+    """Look at what endpoints were told, and why not."""
 
 
 @deliveries.command()

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from litestar import Request, Response, get
+from litestar import MediaType, Request, Response, get
 from litestar.params import FromPath
 
 from purvey.server.accounts.api import for_sellers
@@ -26,7 +26,12 @@ async def read_evidence(order_id: FromPath[str], account: Given[Account], tools:
     return await actions.gather(tools, account.id, order_id)
 
 
-@get("/v1/orders/{order_id:str}/evidence.html", include_in_schema=False)
+@get(
+    "/v1/orders/{order_id:str}/evidence.html",
+    tags=["Orders"],
+    media_type=MediaType.HTML,
+    responses=problems(_404="This account has no such order."),
+)
 async def show_evidence(
     request: Request[Any, Any, Any],
     order_id: FromPath[str],
