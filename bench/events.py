@@ -1,7 +1,7 @@
-"""A page of the log: a hundred events, over HTTP, with ten thousand and with ten million events in the account's log.
+"""A page of the log: a hundred events, over HTTP, with ten thousand and with a million events in the account's log.
 
 The limit is what the same statement costs in the database alone. Sizes are given as numbers of events:
-`python -m bench events 10000 1000000`; ten million rows take some minutes to make and 6 GB of disk.
+`python -m bench events 10000 10000000`; ten million rows take some minutes to make and some 22 GB of disk.
 """
 
 import statistics
@@ -19,7 +19,7 @@ from purvey.server.kit.database import Database
 from purvey.server.kit.ids import Ids
 from purvey.server.kit.tools import Tools
 
-SIZES = (10_000, 10_000_000)
+SIZES = (10_000, 1_000_000)
 PAGES = 300
 BODY = 1_400
 """Bytes of an event, about what an order with a few answers has."""

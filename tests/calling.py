@@ -9,7 +9,7 @@ from typing import Any, cast
 import msgspec
 from aiohttp import web
 
-from market import PATIENCE, Market, expect
+from market import PATIENCE, Market, expect, looks
 
 GOODS = {
     "data": {
@@ -121,7 +121,7 @@ async def letters(market: Market, number: int) -> dict[str, str]:
 async def until(market: Market, order: Mapping[str, Any], **wanted: Any) -> dict[str, Any]:
     """Return the order once these of its columns are so; each look gives the worker its turn."""
     row = None
-    for _ in range(3000):
+    async for _ in looks():
         row = await market.shop.tools.database.row("SELECT * FROM orders WHERE id = $1", order["id"])
         if row and all(row[name] == value for name, value in wanted.items()):
             return cast("dict[str, Any]", expect(await market.shop.get(f"/v1/orders/{order['id']}"), 200))
@@ -131,7 +131,7 @@ async def until(market: Market, order: Mapping[str, Any], **wanted: Any) -> dict
 async def callback(market: Market, order: Mapping[str, Any], attempts: int | None = None) -> dict[str, Any]:
     """Return the order's callback, once it has had that many attempts."""
     made = None
-    for _ in range(3000):
+    async for _ in looks():
         made = await market.shop.tools.database.value("SELECT attempts FROM callbacks WHERE order_id = $1", order["id"])
         if attempts is None or made == attempts:
             return cast("dict[str, Any]", expect(await market.shop.get(f"/v1/orders/{order['id']}/callback"), 200))
@@ -140,7 +140,7 @@ async def callback(market: Market, order: Mapping[str, Any], attempts: int | Non
 
 async def order_of(market: Market, checkout: Mapping[str, Any]) -> dict[str, Any]:
     """Return the order of a paid checkout, once it is there."""
-    for _ in range(3000):
+    async for _ in looks():
         found = await market.shop.tools.database.value("SELECT order_id FROM checkouts WHERE id = $1", checkout["id"])
         if found:
             return cast("dict[str, Any]", expect(await market.shop.get(f"/v1/orders/{found}"), 200))

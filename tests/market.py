@@ -173,6 +173,14 @@ class Market:
         return cast("list[dict[str, Any]]", expect(await self.shop.get(f"/v1/events?{query}"), 200)["data"])
 
 
+async def looks() -> AsyncIterator[None]:
+    """Ask for another look, until `PATIENCE` is over. A look at the database gives the worker its turn."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + PATIENCE
+    while loop.time() < end:
+        yield
+
+
 def expect(reply: Reply, status: int) -> Any:
     """Return the JSON of a reply that must have `status`."""
     assert reply.status == status, f"{reply.status}: {reply.text}"

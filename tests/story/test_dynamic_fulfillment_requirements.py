@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from market import Bought, Market, expect
+from market import Bought, Market, expect, looks
 
 BIRTH_DATE = {"key": "birth_date", "type": "date", "label": "Your birth date", "required": True}
 FOCUS = {
@@ -127,7 +127,7 @@ async def test_df_9_the_secret_is_a_whsec_and_an_answer_of_400_is_a_failure(mark
 
 async def recorded(market: Market) -> None:
     """Return once an attempt is on record; each look gives the worker its turn."""
-    for _ in range(2000):
+    async for _ in looks():
         if await market.shop.tools.database.rows("SELECT FROM deliveries WHERE attempts > 0"):
             return
     pytest.fail("no attempt was recorded")

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from market import Market, expect
+from market import Market, expect, looks
 
 
 async def notices(market: Market) -> list[str]:
@@ -19,7 +19,7 @@ async def notices(market: Market) -> list[str]:
 async def attempted(market: Market, endpoint: str, count: int) -> None:
     """Return once `count` attempts of the endpoint's deliveries are on record."""
     sql = "SELECT sum(attempts) FROM deliveries WHERE endpoint_id = $1"
-    for _ in range(5000):
+    async for _ in looks():
         if (await market.shop.tools.database.value(sql, endpoint) or 0) >= count:
             return
     raise AssertionError(f"fewer than {count} attempts")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from fakes import FakeClock
-from market import Bought, Hook, Market, expect
+from market import Bought, Hook, Market, expect, looks
 
 QUESTIONS = [
     {"key": "birth_date", "type": "date", "label": "Your birth date", "required": True},
@@ -108,7 +108,7 @@ async def test_a_failed_webhook_comes_again_with_the_same_event_id(market: Marke
 
 async def until_recorded(market: Market, attempts: int) -> list[Any]:
     """Return the deliveries once one has that many attempts; each look gives the worker its turn."""
-    for _ in range(2000):
+    async for _ in looks():
         rows = await market.shop.tools.database.rows("SELECT status, attempts FROM deliveries")
         if any(row["attempts"] >= attempts for row in rows):
             return rows

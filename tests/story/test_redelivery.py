@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from market import Hook, Market, expect
+from market import Hook, Market, expect, looks
 
 
 def event_id(hook: Hook) -> str:
@@ -21,7 +21,7 @@ async def deliveries(market: Market, endpoint: str, query: str = "") -> list[dic
 
 async def until(market: Market, endpoint: str, status: str, count: int) -> list[dict[str, Any]]:
     """Return the deliveries of the endpoint in `status` once there are `count`."""
-    for _ in range(2000):
+    async for _ in looks():
         if len(found := await deliveries(market, endpoint, f"status={status}")) >= count:
             return found
     raise AssertionError(await deliveries(market, endpoint))
