@@ -28,7 +28,7 @@ demo: setup ## see the main job end to end, on a server of its own
 serve: setup ## run the server on http://127.0.0.1:8000
 	@$(RUN) purvey serve
 
-test: setup ## run the tests
+test: setup ## run the tests; PURVEY_TEST_THOROUGH=1 dies at every step and tries every odd input
 	@$(RUN) pytest -n 2 --dist worksteal
 
 test-browser: setup ## run the browser tests; they need Chromium at /usr/bin/chromium
