@@ -195,6 +195,15 @@ async def test_after_the_money_went_back_no_byte_is_served_on_any_way(market: Ma
     assert await count(market) == 1
 
 
+async def test_what_was_refused_is_not_noted_as_opened(market: Market) -> None:
+    url = {"type": "url", "value": "https://example.com/the-goods"}
+    _, [link, away] = await bought(market, await file(market), url)
+    await take_back(market, "revoked")
+    for one in (link, away):
+        assert code(await get(market, one), 410) == "grant_revoked"
+    assert await market.shop.tools.database.rows("SELECT what FROM visits WHERE what <> 'page'") == []
+
+
 async def take_back(market: Market, way: str) -> None:
     change = {
         "refunded": "UPDATE orders SET payment_status = 'refunded', refund_amount = amount, refunded_at = created_at",

@@ -70,8 +70,10 @@ async def _file(request: Browser, tools: Tools, storage: Storage, target: Target
             add_header(request.scope, b"content-range", b"bytes */%d" % file.size)
             raise RangeNotSatisfiable(f"The file has {file.size} bytes; the part that was asked for lies beyond them.")
         case "whole":
+            sent = await _sent(tools, storage, target, file, None)
+            # After it was let out: what is noted is shown to banks as proof that the buyer had it.
             await actions.note_opening(tools, target, visit_of(request, "file", target.deliverable.id))
-            return await _sent(tools, storage, target, file, None)
+            return sent
         case span:
             return await _sent(tools, storage, target, file, span)
 
