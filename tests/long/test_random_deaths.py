@@ -30,9 +30,12 @@ LISTINGS = [
     {"name": "Reading", "price": 500, "content_type": "generated"},
     {"name": "Parcel", "price": 700, "content_type": "webhook"},
 ]
+LEFT = "SELECT kind, attempt, claims FROM jobs WHERE due_at < now() + interval '1 hour'"
+"""The jobs that are still to be done; whether a promised hour is kept is looked at only when it comes."""
 
 IN_THE_END = {
     **checks.INVARIANTS,
+    "no job is left": f"SELECT NOT EXISTS ({LEFT})",
     "the agent delivered everything": "SELECT NOT EXISTS (SELECT FROM orders WHERE status = 'processing')",
     "every delivery arrived": "SELECT NOT EXISTS (SELECT FROM deliveries WHERE status <> 'delivered')",
     "every mail arrived, once": """
@@ -88,15 +91,23 @@ async def put_on_sale(fair: Fair, told: dict[str, object]) -> str:
 
 
 async def everything_is_done(fair: Fair) -> None:
-    """Wait until no work is left and the log has been read to its end."""
+    """Wait until no work is left but what waits for its hour, and the log has been read to its end."""
     database = await Database.open(attach(fair.data), connections=1)
+    left: list[object] = []
 
     async def is_done() -> bool:
-        row = await database.row("SELECT (SELECT count(*) FROM jobs) AS jobs, (SELECT count(*) FROM events) AS events")
-        return row is not None and row["jobs"] == 0 and row["events"] == len(fair.read) and fair.to_deliver.empty()
+        left[:] = await database.rows(f"{LEFT} LIMIT 20")
+        return (
+            not left
+            and len(fair.read) == await database.value("SELECT count(*) FROM events")
+            and fair.to_deliver.empty()
+        )
 
     try:
         await until(is_done, "all jobs are done, and all events are read")
+    except BaseException as error:
+        error.add_note(f"left: {left}; events read: {len(fair.read)}; orders to deliver: {fair.to_deliver.qsize()}")
+        raise
     finally:
         await database.close()
 
