@@ -27,7 +27,7 @@ def check_keys(keys: Sequence[str]) -> list[str]:
 
 def _fault(key: str) -> str | None:
     if not key:
-        return "is empty; a key has 1 to 1000 characters"
+        return f"is empty; a key has 1 to {LONGEST_KEY} characters"
     if len(key) > LONGEST_KEY:
         return f"has {len(key)} characters; a key has at most {LONGEST_KEY}"
     return None

@@ -1,5 +1,6 @@
-"""Making a delivery ready to be sent: its headers are signed at the moment of sending."""
+"""Making a delivery ready and sending it: its headers are signed at the moment of sending."""
 
+from purvey.server.kit.safe_http import Answer, Failure, SafeHttp
 from purvey.server.kit.tools import Tools
 from purvey.server.webhooks import rules
 from purvey.server.webhooks.model import Due, Prepared, Secrets
@@ -20,3 +21,15 @@ def prepared(tools: Tools, due: Due) -> Prepared:
         at=at,
     )
     return Prepared(due, headers, body, at)
+
+
+async def send(http: SafeHttp, ready: Prepared, deadline: float = rules.DEADLINE) -> Answer | Failure:
+    """Make one attempt, of `deadline` seconds at most, and return what came of it."""
+    return await http.send(
+        "POST",
+        ready.due.url,
+        headers=ready.headers,
+        body=ready.body,
+        deadline=deadline,
+        max_response=rules.ANSWER_BYTES,
+    )

@@ -14,7 +14,7 @@ from purvey.server.kit.safe_http import Answer, Failure, SafeHttp
 from purvey.server.kit.tools import Tools
 from purvey.server.webhooks import rules, store
 from purvey.server.webhooks.model import Due, Endpoint, Prepared
-from purvey.server.webhooks.signed import prepared
+from purvey.server.webhooks.signed import prepared, send
 from purvey.server.webhooks.wire import TestAnswer, TestError, TestReport, TestRequest
 
 SampleData = Callable[[str, str, str | None, datetime], str]
@@ -44,15 +44,7 @@ class Trials:
 
     async def send(self, ready: Prepared) -> TestReport:
         """Send it, within the deadline of a real attempt, and report."""
-        outcome = await self._http.send(
-            "POST",
-            ready.due.url,
-            headers=ready.headers,
-            body=ready.body,
-            deadline=rules.DEADLINE,
-            max_response=rules.ANSWER_BYTES,
-        )
-        return report(ready, outcome)
+        return report(ready, await send(self._http, ready))
 
     def _due(self, tools: Tools, endpoint: Endpoint, event_type: str) -> Due:
         now = tools.clock.now()

@@ -21,12 +21,11 @@ from purvey.server.webhooks.model import (
     Disable,
     Due,
     GiveUp,
-    Prepared,
     Record,
     RetryAt,
     Sent,
 )
-from purvey.server.webhooks.signed import prepared
+from purvey.server.webhooks.signed import prepared, send
 
 log = structlog.get_logger()
 
@@ -61,21 +60,11 @@ class Deliver:
         if due.endpoint_status != "enabled":
             await self._record(_parked(job, due))
             return Recorded()
-        decided = await self._decide(job, await self._send(prepared(self._tools, due)))
+        ready = prepared(self._tools, due)
+        decided = await self._decide(job, Sent(ready, await send(self._http, ready, self._deadline)))
         held = await self._record(self._record_of(job, decided))
         _tell(job, decided, held=held)
         return Recorded()
-
-    async def _send(self, ready: Prepared) -> Sent:
-        outcome = await self._http.send(
-            "POST",
-            ready.due.url,
-            headers=ready.headers,
-            body=ready.body,
-            deadline=self._deadline,
-            max_response=rules.ANSWER_BYTES,
-        )
-        return Sent(ready, outcome)
 
     async def _decide(self, job: Job, sent: Sent) -> Decided:
         now = self._tools.clock.now()
