@@ -63,24 +63,26 @@ def page_query(
 ) -> tuple[str, Sequence[object]]:
     """Return the statement that reads a page.
 
-    It compares and orders by the whole key of the index that serves the narrowest filter, so that no other index has the order that
-    is asked for: whatever the planner thinks of how rare something is, a page is a walk along that index, as long as the page.
+    It is a walk along one index, as long as the page, whatever the planner thinks of how rare something is. The column of the
+    narrowest filter is bounded, not equated, or else the planner would know it does not matter for the order: as it is no other
+    index has the order that is asked for. The walk begins at the row comparison and ends at the bound, because before version 18
+    PostgreSQL ends none at a row comparison. What else is to fit is looked at on the way, in a form that no index is chosen by.
     """
     narrowest = _narrowest(filters)
     given = filters.given()
-    low, high = (0, start or LARGEST) if newest_first else (start or 0, LARGEST)
-    places = {column: f"${place}" for place, (column, _) in enumerate(given, 5)}
-    key = ["account_id", *([narrowest] if narrowest else []), "sequence"]
-    prefix = f"$1, {places.pop(narrowest)}" if narrowest else "$1"
-    others = "".join(f" AND {column} = {place}" for column, place in places.items())
-    order = ", ".join(f"{column} {'DESC' if newest_first else 'ASC'}" for column in key)
-    names = ", ".join(key)
-    # Beyond the low end, and short of the high one: no event has sequence 0, or the largest.
+    onward, until, direction = ("<", ">=", "DESC") if newest_first else (">", "<=", "ASC")
+    places = {column: f"${place}" for place, (column, _) in enumerate(given, 4)}
+    bounds, order = f"sequence {onward} $2", f"sequence {direction}"
+    if narrowest:
+        place = places.pop(narrowest)
+        bounds = f"({narrowest}, sequence) {onward} ({place}, $2) AND {narrowest} {until} {place}"
+        order = f"{narrowest} {direction}, {order}"
+    others = "".join(f" AND coalesce({column} = {place}, false)" for column, place in places.items())
     sql = f"""
-        SELECT sequence, id, type, body FROM events
-        WHERE ({names}) > ({prefix}, $2) AND ({names}) < ({prefix}, $3){others} ORDER BY {order} LIMIT $4
+        SELECT sequence, id, type, body FROM events WHERE account_id = $1 AND {bounds}{others} ORDER BY {order} LIMIT $3
     """
-    return sql, [account_id, low, high, limit, *(value for _, value in given)]
+    # No event has sequence 0, or the largest.
+    return sql, [account_id, start or (LARGEST if newest_first else 0), limit, *(value for _, value in given)]
 
 
 def _narrowest(filters: Filters) -> str | None:
