@@ -13,6 +13,7 @@ import aiohttp
 from granian.constants import Interfaces
 from granian.server.embed import Server
 
+from purvey.agent import Agent
 from purvey.server.accounts.model import Account
 from purvey.server.kit.tools import Tools
 
@@ -38,6 +39,15 @@ async def served(app: Any, port: int) -> AsyncIterator[str]:
     finally:
         server.stop()  # type: ignore[no-untyped-call]  # Granian has no annotation there
         await serving
+
+
+@contextlib.asynccontextmanager
+async def listening(agent: Agent) -> AsyncIterator[str]:
+    """Serve an agent."""
+    with reserved_port() as port:
+        async with served(agent.app, port) as url:
+            yield url
+        await agent.stop()
 
 
 async def _accepting(port: int, serving: asyncio.Task[None]) -> None:

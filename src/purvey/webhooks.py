@@ -71,14 +71,7 @@ def verify(
     X-ListBee-Signature, plain and timestamped; where both are there, the former counts, because it says when. `secret` is the
     listing's or the endpoint's; of several, one must fit. `now` is in Unix time (default: this machine's clock).
     """
-    if not isinstance(body, bytes | bytearray | memoryview):
-        raise TypeError(
-            f"`body` must be the raw bytes of the request, not {type(body).__name__}: parsed and written anew it differs."
-        )
-    body = bytes(body)
-    secrets = [secret] if isinstance(secret, str) else list(secret)
-    if not secrets or not all(secrets):
-        raise ValueError("There is no secret to check with.")
+    body, secrets = raw(body), listed(secret)
     found = {name.lower(): value.strip() for name, value in headers.items()}
     clock = time.time() if now is None else now
     if any(name in found for name in _STANDARD):
@@ -90,6 +83,23 @@ def verify(
             "There is neither webhook-signature nor X-ListBee-Signature: whoever sent this did not sign it."
         )
     return _event(body)
+
+
+def raw(body: bytes) -> bytes:
+    """Return the body; raise TypeError where it was parsed or decoded already."""
+    if not isinstance(body, bytes | bytearray | memoryview):
+        raise TypeError(
+            f"`body` must be the raw bytes of the request, not {type(body).__name__}: parsed and written anew it differs."
+        )
+    return bytes(body)
+
+
+def listed(secret: str | Sequence[str]) -> list[str]:
+    """Return the secrets, of which one must fit; raise ValueError where there is none."""
+    secrets = [secret] if isinstance(secret, str) else list(secret)
+    if not secrets or not all(secrets):
+        raise ValueError("There is no secret to check with.")
+    return secrets
 
 
 def _check_standard(
@@ -107,10 +117,10 @@ def _check_standard(
         raise MalformedHeader(
             "webhook-signature has no signature of version 1: each begins with `v1,` and goes on in base64."
         )
-    _check_time(int(timestamp), clock, tolerance)
+    check_time(int(timestamp), clock, tolerance)
     message = b"%b.%b.%b" % (found["webhook-id"].encode(), timestamp.encode(), body)
     made = [hmac.digest(standard_key(secret), message, "sha256") for secret in secrets]
-    if not _any_equal(given, made):
+    if not any_equal(given, made):
         raise _why_not(body, secrets)
 
 
@@ -127,7 +137,7 @@ def _decoded(signature: str) -> bytes | None:
 def _check_own(body: bytes, header: str, secrets: Sequence[str], clock: float, tolerance: float) -> None:
     message = body
     if timestamped := _TIMESTAMPED.fullmatch(header):
-        _check_time(int(timestamped[1]), clock, tolerance)
+        check_time(int(timestamped[1]), clock, tolerance)
         message, header = b"%b.%b" % (timestamped[1].encode(), body), timestamped[2]
     elif not _HEX.fullmatch(header):
         raise MalformedHeader(
@@ -135,16 +145,17 @@ def _check_own(body: bytes, header: str, secrets: Sequence[str], clock: float, t
             "without a prefix such as `sha256=`."
         )
     made = [hmac.digest(secret.encode(), message, "sha256") for secret in secrets]
-    if not _any_equal([bytes.fromhex(header)], made):
+    if not any_equal([bytes.fromhex(header)], made):
         raise _why_not(body, secrets)
 
 
-def _any_equal(given: Sequence[bytes], made: Sequence[bytes]) -> bool:
+def any_equal(given: Sequence[bytes], made: Sequence[bytes]) -> bool:
     """Compare all with all, so that the time it takes tells nothing."""
     return any([hmac.compare_digest(one, other) for one in given for other in made])  # noqa: C419  # all of them
 
 
-def _check_time(timestamp: int, clock: float, tolerance: float) -> None:
+def check_time(timestamp: int, clock: float, tolerance: float) -> None:
+    """Raise WrongTime for what was not signed just now."""
     late = clock - timestamp
     if abs(late) > tolerance:
         side = "ago" if late > 0 else "in the future"
@@ -156,7 +167,7 @@ def _check_time(timestamp: int, clock: float, tolerance: float) -> None:
 
 def _why_not(body: bytes, secrets: Sequence[str]) -> WrongSignature:
     """Return the error that names the likely reason."""
-    if _looks_rewritten(body):
+    if looks_rewritten(body):
         return ChangedBody(
             "The signature fits another body: this one has spaces or escapes that the server does not write, so it was parsed and "
             "written anew on the way. Check the raw bytes of the request, before any framework decodes them."
@@ -171,7 +182,7 @@ def _why_not(body: bytes, secrets: Sequence[str]) -> WrongSignature:
     )
 
 
-def _looks_rewritten(body: bytes) -> bool:
+def looks_rewritten(body: bytes) -> bool:
     """Return whether the body is JSON, but not in the compact form that the server writes."""
     try:
         document = json.loads(body)

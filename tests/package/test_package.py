@@ -168,9 +168,12 @@ async def test_without_the_server_its_commands_say_in_a_sentence_what_to_install
         assert refused.errors.endswith("pip install 'purvey[server]'\n")
         assert len(refused.errors.splitlines()) == 1
     program = (
-        "from purvey import AsyncPurvey, Purvey; from purvey.agent import Agent; from purvey.webhooks import verify"
+        "from purvey import AsyncPurvey, Purvey; from purvey.agent import Agent; from purvey.callbacks import verify; "
+        "from purvey.webhooks import verify"
     )
-    imported = await run(*from_afar(folder, light / "python", "-c", f"{program}; Purvey('lb_x'); Agent('lb_x')"))
+    imported = await run(
+        *from_afar(folder, light / "python", "-c", f"{program}; Purvey('lb_x'); Agent('lb_x').dynamic(secret='x')")
+    )
     assert (imported.status, imported.errors) == (0, "")
     shown = await purvey("--help")
     assert (shown.status, shown.errors) == (0, "")

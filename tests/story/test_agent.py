@@ -1,9 +1,7 @@
 """An agent, written with the kit: it hears by webhooks or from the log, works in the background, and misses nothing."""
 
 import asyncio
-import contextlib
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +10,9 @@ import pytest
 from market import Bought, Market
 from purvey.agent import Agent, File, Text, Url
 from purvey.client.objects import Event
-from served import reserved_port, served
+from served import listening
 
 QUESTION = {"key": "birth_date", "type": "date", "label": "Your birth date"}
-
-
-@contextlib.asynccontextmanager
-async def listening(agent: Agent) -> AsyncIterator[str]:
-    """Serve an agent."""
-    with reserved_port() as port:
-        async with served(agent.app, port) as url:
-            yield url
-        await agent.stop()
 
 
 async def fulfilled(market: Market, bought: Bought) -> Any:

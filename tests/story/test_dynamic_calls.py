@@ -23,6 +23,14 @@ from served import reserved_port
 
 EXAMPLE = json.loads((Path(__file__).parent / "dynamic_example.json").read_text())
 GUIDE = Path(__file__).parents[2] / "docs" / "dynamic.md"
+PYTHON = [sys.executable, "-u", "-c"]
+SERVES = """
+import asyncio
+from granian.constants import Interfaces
+from granian.server.embed import Server
+asyncio.run(Server(agent.app, "127.0.0.1", 9000, interface=Interfaces.ASGI, log_enabled=False).serve())
+"""
+"""What `uvicorn shop:agent.app` does."""
 NODE = ["node", "--input-type=module", "-e"]
 HANDLER = Path(__file__).parent / "dynamic_handler.mjs"
 ASKS = [{"key": "discord_username", "type": "text", "label": "Discord"}]
@@ -322,14 +330,20 @@ async def test_dw_28_the_document_s_handler_gives_one_token_however_often_it_is_
         await node.wait()
 
 
-@pytest.mark.parametrize(("language", "command"), [("python", [sys.executable, "-u", "-c"]), ("js", NODE)])
-async def test_the_guide_s_receiver_answers_a_real_call(market: Market, language: str, command: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("language", "number", "command"), [("python", 0, PYTHON), ("python", 1, PYTHON), ("js", 0, NODE)]
+)
+async def test_the_guide_s_receiver_answers_a_real_call(
+    market: Market, language: str, number: int, command: list[str], tmp_path: Path
+) -> None:
     market.shop.clock.at = datetime.now(UTC)
-    [code] = re.findall(rf"```{language}\n(.*?)```", GUIDE.read_text(), re.DOTALL)
+    code = re.findall(rf"```{language}\n(.*?)```", GUIDE.read_text(), re.DOTALL)[number]
+    code += SERVES if "agent.app" in code else ""
     with reserved_port() as port:
         pass
     environment = os.environ | {"DYNAMIC_WEBHOOK_SECRET": "the secret"}
-    receiver = await asyncio.create_subprocess_exec(*command, code.replace("9000", str(port)), env=environment)
+    program = code.replace("9000", str(port))
+    receiver = await asyncio.create_subprocess_exec(*command, program, env=environment, cwd=tmp_path)
     try:
         await answering(port)
         listing = await market.listing(
@@ -342,7 +356,7 @@ async def test_the_guide_s_receiver_answers_a_real_call(market: Market, language
         expect(await market.pay(checkout), 200)
         done = await until(market, await order_of(market, checkout), status="fulfilled")
         assert done["delivered_items"]["dynamic_response"]["token"]
-        assert await refused(f"http://127.0.0.1:{port}/", {}) == 401
+        assert await refused(f"http://127.0.0.1:{port}/dynamic", {}) == 401
     finally:
         receiver.kill()
         await receiver.wait()

@@ -1,4 +1,7 @@
-"""The agent itself: what it is told to do, and how it hears of events: by webhooks, by reading the log, or both."""
+"""The agent itself: what it is told to do, and how it hears of events: by webhooks, by reading the log, or both.
+
+Dynamic callbacks are no events: they are answered while the caller waits, and need no key of the API.
+"""
 
 import asyncio
 import contextlib
@@ -9,16 +12,19 @@ from os import PathLike
 from pathlib import Path
 from typing import TypeVar
 
+from purvey.agent.answers import Answers
+from purvey.agent.dynamic import Dynamic, DynamicHandler, Place
 from purvey.agent.ledger import Ledger
 from purvey.agent.listening import App
 from purvey.agent.work import Handler, Wanted, Work
 from purvey.client.clients import AsyncPurvey
 from purvey.client.errors import CursorExpired, PurveyError
 from purvey.client.objects import Event
-from purvey.webhooks import verify
+from purvey.webhooks import MalformedHeader, verify
 
 log = logging.getLogger("purvey.agent")
 H = TypeVar("H", bound=Handler)
+D = TypeVar("D", bound=DynamicHandler)
 
 CATCH_UP_EVERY = 900.0
 """Seconds between two looks into the log for what no webhook told."""
@@ -36,7 +42,8 @@ class Agent:
     `api_key` and `base_url` are as for `AsyncPurvey`. `secret`, one or several, is what webhooks are checked with; polling needs
     none.
     `state` is a file in which the agent keeps what it has done, so that a restart misses nothing and repeats nothing; one process
-    writes to one file. Without it, a start takes up the orders that wait for their content, and what happens from then on.
+    writes to one file. Without it, a start takes up the orders that wait for their content, and what happens from then on. What
+    dynamic callbacks were answered is kept beside it, in a file whose name ends in `.answers`.
     `at_once` is how many events are worked on at the same time.
     """
 
@@ -55,6 +62,7 @@ class Agent:
         self._state = Path(state) if state is not None else None
         self._at_once = at_once
         self._wanted: list[Wanted] = []
+        self.serving = Dynamic(Answers(self._state.with_name(f"{self._state.name}.answers") if self._state else None))
         self._client: AsyncPurvey | None = None
         self._ledger = Ledger(None)
         self.work: Work | None = None
@@ -75,8 +83,28 @@ class Agent:
 
         return register
 
+    def dynamic(self, path: str = "/dynamic", *, secret: str | Sequence[str]) -> Callable[[D], D]:
+        """Have a function answer the dynamic callbacks that come to a path of `agent.app`.
+
+        `secret` is the listing's `dynamic_webhook_secret`, or several. The function is given a DynamicOrder and has 15 seconds. It
+        returns a dict, which is stored as it is (`service_text`, `dynamic_response`), a str, which is stored as `dynamic_response`,
+        or None when the goods follow on another way. It may be asynchronous. It runs once for an order: whoever calls again gets
+        the same answer, after a restart too if there is a `state`. Where it raises, the answer is 500, and the server calls again;
+        what it does elsewhere should bear that.
+        """
+
+        def register(handler: D) -> D:
+            self.serving.serve(path, Place(handler, secret))
+            return handler
+
+        return register
+
     def receive(self, body: bytes, headers: dict[str, str]) -> bool:
         """Take a webhook: check it and begin with its event. Returns whether it was new; raises SignatureError."""
+        if self._secret is None and self.serving.paths:
+            raise MalformedHeader(
+                f"This agent takes dynamic callbacks, at {' and '.join(self.serving.paths)}, and no webhooks."
+            )
         if self._secret is None:
             raise ValueError(
                 "Agent(secret=...) is needed to listen: the signing secret of the listing or the endpoint."
@@ -106,8 +134,11 @@ class Agent:
             await self._close()
 
     async def start(self) -> None:
-        """Begin to listen: what was missed is caught up with now, and again from time to time."""
-        if self.work is None:
+        """Begin to listen: what was missed is caught up with now, and again from time to time.
+
+        An agent that answers dynamic callbacks, and nothing else, reads no log.
+        """
+        if self.work is None and (self._wanted or self._secret is not None or not self.serving.paths):
             self._catching_up = asyncio.create_task(self._keep_catching_up(*self._open()))
 
     async def stop(self) -> None:
@@ -115,6 +146,7 @@ class Agent:
         if self._catching_up is not None:
             self._catching_up.cancel()
             await asyncio.gather(self._catching_up, return_exceptions=True)
+        await self.serving.stop(STOP_WITHIN)
         await self._close()
 
     def _open(self) -> tuple[AsyncPurvey, Work]:

@@ -83,7 +83,7 @@ class CallTrials:
             message = f"A listing is tested {allowance.limit} times a minute at most; come again in {allowance.retry_after} s."
             raise RateLimited(message, retry_after=allowance.retry_after)
         at = tools.clock.now()
-        sample = sample_order(listing, account, tools.ids.new("ord_test"), tools)
+        sample = sample_order(listing, account, tools.ids.new("ord_test_"), tools)
         body = payload.body(sample)
         sealed = rules.signs(to, overlaps=to.secret_before_until is not None and at < to.secret_before_until)
         headers = request_headers(
