@@ -153,7 +153,7 @@ async def test_everything_wrong_with_a_body_is_named_at_once(web: Web) -> None:
         (b'{"name": "a", "price": 1.5}', ("price", "must be a whole number, not a number")),
         (b'{"name": "a", "price": true}', ("price", "must be a whole number, not true or false")),
         (b'{"name": "12345678901", "price": 1}', ("name", "needs at most 10 characters")),
-        (b'{"name": "", "price": 1}', ("name", "needs at least 1 characters")),
+        (b'{"name": "", "price": 1}', ("name", "needs at least 1 character")),
         (b'{"name": null, "price": 1}', ("name", "must be a text, not null")),
         (b'{"name": "a", "price": 1, "parts": {}}', ("parts", "must be a list, not an object")),
         (b"[]", ("", "must be an object, not a list")),

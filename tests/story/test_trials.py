@@ -35,7 +35,8 @@ async def test_a_test_shows_exactly_what_was_sent_and_answered(market: Market) -
     assert told["request"]["url"] == made["url"]
     assert told["request"]["body"].encode() == hook.body
     came = lowered(hook.headers)
-    assert all(came[name] == value for name, value in lowered(told["request"]["headers"]).items())
+    assert lowered(told["request"]["headers"]) == came
+    assert told["address"] == "127.0.0.1"
     assert (told["status"], told["answer"]["status"], told["error"]) == ("failed", 503, None)
     assert "server" in lowered(told["answer"]["headers"])
     event = Webhook(made["secret"]).verify(hook.body, dict(hook.headers))

@@ -105,6 +105,7 @@ class EndpointTest(Shape):
     status: str
     duration_ms: int
     timings: dict[str, Any] | None
+    address: str | None
     request: dict[str, Any]
     answer: dict[str, Any] | None
     error: dict[str, Any] | None

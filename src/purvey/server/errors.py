@@ -213,6 +213,11 @@ class MissingPayment(ProblemError):
     code, status = "missing_payment", 422
 
 
+LONGEST_SHOWN = 100
+"""Characters of an unknown id that are repeated; what was sent instead of one may be of any length."""
+
+
 def unknown(noun: str, object_id: str) -> NotFound:
     """Return the error for an id that this account cannot see, whether it exists elsewhere or not."""
-    return NotFound(f"No {noun} with the id {object_id!r}.")
+    shown = object_id if len(object_id) <= LONGEST_SHOWN else f"{object_id[:LONGEST_SHOWN]}..."
+    return NotFound(f"No {noun} with the id {shown!r}.")

@@ -116,7 +116,7 @@ async def deliver(
     tags=["Orders"],
     responses=problems(_404="This account has no such order."),
 )
-@once()
+@once(wakes=True)
 async def redeliver_order(
     order_id: FromPath[str], tools: Given[Tools], account: Given[Account], caller: Given[Caller]
 ) -> RedeliveryAck:

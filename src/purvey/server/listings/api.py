@@ -59,7 +59,7 @@ async def read_listing(listing_id: FromPath[str], tools: Given[Tools], account: 
     request_max_body_size=LARGEST_BODY,
     responses=problems(_404=UNKNOWN, _409="locked_field: fixed since it was published; not_in_draft: deliverables."),
 )
-@once()
+@once(wakes=True)
 async def change_listing(
     listing_id: FromPath[str], data: JSONBody[ListingChanges], tools: Given[Tools], account: Given[Account]
 ) -> ListingOut:

@@ -8,9 +8,8 @@ from litestar.params import FromPath, JSONBody
 
 from purvey.server.accounts.api import for_sellers
 from purvey.server.accounts.model import Account
-from purvey.server.jobs.wake import Wake
 from purvey.server.kit.tools import Tools
-from purvey.server.kit.web import MIB, Body, Given, Then, once, problems
+from purvey.server.kit.web import MIB, Body, Given, once, problems
 from purvey.server.stock import actions
 from purvey.server.stock.model import LONGEST_KEY, MOST_KEYS, KeyPool, Uploaded
 
@@ -30,21 +29,15 @@ class NewKeys(Body):
     request_max_body_size=4 * MIB,
     responses=problems(_404=UNKNOWN, _409="conflict: the listing has no key pool among its deliverables."),
 )
-@once()
+@once(wakes=True)
 async def upload_keys(
-    listing_id: FromPath[str], data: JSONBody[NewKeys], tools: Given[Tools], account: Given[Account], wake: Given[Wake]
-) -> Uploaded | Then[Uploaded]:
+    listing_id: FromPath[str], data: JSONBody[NewKeys], tools: Given[Tools], account: Given[Account]
+) -> Uploaded:
     """Add licence keys to a listing's pool, on sale or not. Keys that are there already stay as they are, and are counted.
 
     Paid orders that wait for a key get theirs first, the oldest before the others; then the listing can be bought again.
     """
-    uploaded = await actions.upload(tools, account.id, listing_id, data.keys)
-
-    async def woken() -> Uploaded:
-        wake.poke()
-        return uploaded
-
-    return Then(uploaded, woken)
+    return await actions.upload(tools, account.id, listing_id, data.keys)
 
 
 @get("/v1/listings/{listing_id:str}/keys", tags=["Listings"], responses=problems(_404=UNKNOWN))

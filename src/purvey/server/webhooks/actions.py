@@ -136,8 +136,9 @@ async def retry_delivery(tools: Tools, account_id: str, delivery_id: str) -> Del
             raise unknown("delivery", delivery_id)
         retried = await store.retry(connection, account_id, delivery_id, tools.clock.now())
         after = await store.delivery(connection, account_id, retried) if retried else None
+        there = after is not None or await store.endpoint(connection, account_id, before.endpoint_id) is not None
     if after is None:
-        raise _not_enabled(before.endpoint_id)
+        raise _disabled(before.endpoint_id) if there else _deleted(before)
     return after
 
 
@@ -166,7 +167,7 @@ async def begin_replay(tools: Tools, account_id: str, endpoint_id: str, data: Re
         if endpoint is None:
             raise unknown("webhook endpoint", endpoint_id)
         if endpoint.status != "enabled" and not data.dry_run:
-            raise _not_enabled(endpoint_id)
+            raise _disabled(endpoint_id)
         after_sequence, after = await _bound(connection, account_id, "after", data.after)
         before_sequence, before = await _bound(connection, account_id, "before", data.before)
         plan = ReplayPlan(
@@ -223,8 +224,16 @@ async def _bound(
         raise invalid([FieldError(loc=[name], msg=message, type="instant")]) from None
 
 
-def _not_enabled(endpoint_id: str) -> Conflict:
-    return Conflict(f"Endpoint {endpoint_id} is disabled or deleted, and is told nothing; enable it first.")
+def _disabled(endpoint_id: str) -> Conflict:
+    how = f'PATCH /v1/webhooks/{endpoint_id} {{"enabled": true}}'
+    return Conflict(f"Endpoint {endpoint_id} is disabled, and is told nothing; enable it first: {how}.")
+
+
+def _deleted(delivery: Delivery) -> Conflict:
+    return Conflict(
+        f"Endpoint {delivery.endpoint_id} was deleted, and is told nothing more; the event can be read: "
+        f"GET /v1/events/{delivery.event_id}."
+    )
 
 
 async def _locked(

@@ -60,7 +60,7 @@ async def read_webhook(endpoint_id: FromPath[str], tools: Given[Tools], account:
     tags=TAGS,
     responses=problems(_404=UNKNOWN, _409=CALLBACK),
 )
-@once()
+@once(wakes=True)
 async def change_webhook(
     endpoint_id: FromPath[str], data: JSONBody[EndpointChanges], tools: Given[Tools], account: Given[Account]
 ) -> EndpointOut:
@@ -113,7 +113,7 @@ async def send_test_event(
     tags=TAGS,
     responses=problems(_404=f"{UNKNOWN} Or no such event, where one is named.", _409="The endpoint is disabled."),
 )
-@once()
+@once(wakes=True)
 async def replay_webhook(
     endpoint_id: FromPath[str],
     tools: Given[Tools],
@@ -185,7 +185,7 @@ async def begin_listening(tools: Given[Tools], account: Given[Account]) -> Liste
     tags=TAGS,
     responses=problems(_404="This account has no such delivery.", _409="Its endpoint is disabled or deleted."),
 )
-@once()
+@once(wakes=True)
 async def retry_delivery(delivery_id: FromPath[str], tools: Given[Tools], account: Given[Account]) -> Delivery:
     """Attempt a delivery at once. One that is over is made anew: the answer is the delivery that is attempted."""
     return await actions.retry_delivery(tools, account.id, delivery_id)

@@ -10,7 +10,7 @@ import msgspec
 
 from purvey.server.errors import RateLimited, unknown
 from purvey.server.kit.rate_limits import RateLimits
-from purvey.server.kit.safe_http import Answer, Failure, SafeHttp
+from purvey.server.kit.safe_http import Answer, Failure, SafeHttp, as_sent
 from purvey.server.kit.tools import Tools
 from purvey.server.webhooks import rules, store
 from purvey.server.webhooks.model import Due, Endpoint, Prepared
@@ -83,7 +83,8 @@ class Trials:
 
 def report(ready: Prepared, outcome: Answer | Failure | None) -> TestReport:
     """Return what is shown of a test; without an outcome, what is known while it is under way."""
-    sent = TestRequest(url=ready.due.url, headers=ready.headers, body=ready.due.body)
+    headers = as_sent(ready.due.url, ready.headers, ready.body)
+    sent = TestRequest(url=ready.due.url, headers=headers, body=ready.due.body)
     match outcome:
         case Answer():
             status = "delivered" if 200 <= outcome.status < 300 else "failed"
@@ -95,6 +96,7 @@ def report(ready: Prepared, outcome: Answer | Failure | None) -> TestReport:
                 status=status,  # type: ignore[arg-type]  # one of the two above
                 duration_ms=outcome.duration_ms,
                 timings=msgspec.to_builtins(outcome.timings),
+                address=outcome.address,
                 request=sent,
                 answer=answer,
             )
@@ -104,6 +106,7 @@ def report(ready: Prepared, outcome: Answer | Failure | None) -> TestReport:
                 endpoint_id=ready.due.endpoint_id,
                 status="failed",
                 duration_ms=outcome.duration_ms,
+                address=outcome.address,
                 request=sent,
                 error=error,
             )

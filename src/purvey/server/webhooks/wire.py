@@ -71,13 +71,17 @@ class TestError(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TestReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of a test. Only 2xx is `delivered`; `unknown` says that the server died before it could tell."""
+    """What came of a test. Only 2xx is `delivered`; `unknown` says that the server died before it could tell.
+
+    `address` is the IP address that was talked to, or that could not be reached; null when there was none.
+    """
 
     object: Literal["webhook_test"] = "webhook_test"
     endpoint_id: str
     status: Literal["delivered", "failed", "unknown"]
     duration_ms: int
     timings: dict[str, int] | None = None
+    address: str | None = None
     request: TestRequest
     answer: TestAnswer | None = None
     error: TestError | None = None

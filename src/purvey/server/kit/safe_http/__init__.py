@@ -31,7 +31,7 @@ docs/safe_http.md is the manual, with a table of inputs for each rule, to which 
 """
 
 from purvey.server.kit.safe_http.addresses import is_public, refusal
-from purvey.server.kit.safe_http.client import SafeHttp
+from purvey.server.kit.safe_http.client import SafeHttp, as_sent
 from purvey.server.kit.safe_http.outcome import Answer, Failure, Stage, Timings
 from purvey.server.kit.safe_http.resolve import Resolver, SystemResolver
 from purvey.server.kit.safe_http.url import UnsafeUrl, check_url
@@ -45,6 +45,7 @@ __all__ = [
     "SystemResolver",
     "Timings",
     "UnsafeUrl",
+    "as_sent",
     "check_url",
     "is_public",
     "refusal",

@@ -190,6 +190,15 @@ class SafeHttp:
         )
 
 
+def as_sent(url: str, headers: Mapping[str, str], body: bytes) -> dict[str, str]:
+    """Return every header that goes over the wire when `SafeHttp.send` is given these, for whoever shows what was sent.
+
+    `url` is one that `check_url` has returned.
+    """
+    first = {"Host": URL(url, encoded=True).host_port_subcomponent or "", "Accept": "*/*"}
+    return first | dict(headers) | {"Accept-Encoding": "identity", "Content-Length": str(len(body))}
+
+
 def _payload(body: bytes) -> bytes | io.BytesIO | None:
     """Let aiohttp write a large body piece by piece, as it asks for; a small one goes out with the headers."""
     return io.BytesIO(body) if len(body) > _LARGE else body or None

@@ -9,7 +9,7 @@ import re
 import types
 from collections.abc import Iterator, Sequence
 from enum import Enum
-from itertools import islice
+from itertools import chain, islice
 from typing import Annotated, Any, Literal, TypeGuard, Union, get_args, get_origin
 
 import msgspec
@@ -33,7 +33,7 @@ _KIND = re.compile(r"Expected `([^`]+)`, got `([^`]+)`")
 _LENGTH = re.compile(r"Expected `(str|array|object)` of length (<=|>=|==) (\d+)")
 _BOUND = re.compile(r"Expected `(?:int|float)` (<=|>=|<|>) (-?[\d.]+)")
 _PATTERN = re.compile(r"Expected `str` matching regex '(.*)'")
-_UNITS = {"str": "characters", "array": "entries", "object": "entries"}
+_UNITS = {"str": ("character", "characters"), "array": ("entry", "entries"), "object": ("entry", "entries")}
 _WORDS = {"<=": "at most", ">=": "at least", "==": "exactly", "<": "less than", ">": "more than"}
 
 
@@ -47,7 +47,8 @@ def sentence(complaint: str, type_: Any = None) -> str:
     """Put a complaint of msgspec's in words that say what would be right."""
     complaint = complaint.partition(" - at `")[0]
     if match := _LENGTH.fullmatch(complaint):
-        return f"needs {_WORDS[match[2]]} {match[3]} {_UNITS[match[1]]}"
+        unit = _UNITS[match[1]]
+        return f"needs {_WORDS[match[2]]} {match[3]} {unit[0] if match[3] == '1' else unit[1]}"
     if match := _BOUND.fullmatch(complaint):
         return f"must be {_WORDS[match[1]]} {match[2]}"
     if match := _KIND.fullmatch(complaint):
@@ -71,8 +72,9 @@ def _walk(value: object, type_: Any, loc: tuple[str | int, ...]) -> Iterator[Fie
     if struct is not None and isinstance(value, dict):
         yield from _walk_fields(value, struct, loc)
     elif item is not None and isinstance(value, list):
-        for place, entry in enumerate(value):
-            yield from _walk(entry, item, (*loc, place))
+        entries = (_walk(entry, item, (*loc, place)) for place, entry in enumerate(value))
+        found = list(islice(chain.from_iterable(entries), MOST_FAULTS))
+        yield from found or _own_fault(value, type_, loc)
     else:
         yield from _own_fault(value, type_, loc)
 
@@ -117,12 +119,9 @@ def _struct(type_: Any) -> type[msgspec.Struct] | None:
 
 
 def _item(type_: Any) -> Any:
-    """Return the type of the entries if `type_` is a list of structs, else None."""
+    """Return the type of the entries if `type_` is a list, else None."""
     members = _members(type_)
-    if len(members) == 1 and get_origin(members[0]) is list:
-        item = get_args(members[0])[0]
-        return item if _struct(item) else None
-    return None
+    return get_args(members[0])[0] if len(members) == 1 and get_origin(members[0]) is list else None
 
 
 def _choices(type_: Any) -> list[str]:

@@ -3,7 +3,8 @@
 With a key the handler is handed tools whose database is one transaction, into which its answer is written too: there is no effect
 without its answer, and no handler has to think of it. What happens in more than one transaction is said by what it returns: `Then`
 for what comes after the commit; `Recorded` by a handler that takes a `claim`, because it writes in batches with others. A body that
-is too large to be held is read by what `reads` names, and the handler is handed what came of it.
+is too large to be held is read by what `reads` names, and the handler is handed what came of it. `wakes` rings the bell
+of the queue once everything is committed: the handler itself would ring too early.
 """
 
 import contextlib
@@ -69,12 +70,15 @@ class Recorded:
     body: bytes
 
 
-def once(whose: Whose | None = None, *, reads: Reads | None = None) -> Callable[[Handler], Handler]:
+def once(
+    whose: Whose | None = None, *, reads: Reads | None = None, wakes: bool = False
+) -> Callable[[Handler], Handler]:
     """Let a handler run once per `Idempotency-Key`.
 
     The key belongs to the API key that asked; on a public route, `whose` names the account. A handler with a parameter `claim`
     (`Claim | None`) may write the answer with its effect by itself, and then returns it as `Recorded`. With `reads`, the handler
-    has a parameter `body`, and the key is claimed when the body has come: only then is it known what was asked.
+    has a parameter `body`, and the key is claimed when the body has come: only then is it known what was asked. `wakes` says that
+    the handler may queue a job: the workers look for it right after the commit, instead of with their next poll.
     """
 
     def decorate(handler: Handler) -> Handler:
@@ -82,7 +86,10 @@ def once(whose: Whose | None = None, *, reads: Reads | None = None) -> Callable[
 
         async def run(*, request: AnyRequest, idempotency_key: str | None = None, **given: Any) -> Any:
             if reads is None:
-                return await run_once(request, idempotency_key, given)
+                answered = await run_once(request, idempotency_key, given)
+                if wakes:
+                    request.app.state.wake.poke()
+                return answered
             async with reads(request=request, **given) as body:
                 return await run_once(request, idempotency_key, given | {"body": body})
 

@@ -15,7 +15,7 @@ from purvey.server.fulfillment.kinds.dynamic import answers, payload, rules, sto
 from purvey.server.fulfillment.kinds.dynamic.model import Failed, Items, RetryAfter, Sent
 from purvey.server.fulfillment.kinds.dynamic.signing import request_headers
 from purvey.server.kit.rate_limits import RateLimits
-from purvey.server.kit.safe_http import Answer, Failure, SafeHttp
+from purvey.server.kit.safe_http import Answer, Failure, SafeHttp, as_sent
 from purvey.server.kit.tools import Tools
 from purvey.server.listings import actions as listings
 from purvey.server.listings.model import CheckoutField
@@ -116,7 +116,9 @@ def report(ready: TestCallReport, sent: Sent, outcome: Answer | Failure) -> Test
     answer = None
     if isinstance(outcome, Answer):
         answer = TestCallAnswer(status=outcome.status, body=rules.excerpt(sent) or "")
-    told = msgspec.structs.replace(ready, duration_ms=outcome.duration_ms, answer=answer)
+    asked = ready.request
+    shown = msgspec.structs.replace(asked, headers=as_sent(asked.url, asked.headers, bytes(asked.body)))
+    told = msgspec.structs.replace(ready, duration_ms=outcome.duration_ms, request=shown, answer=answer)
     match rules.decide(1, sent):
         case Items(delivered=delivered):
             return msgspec.structs.replace(told, status="accepted", delivered_items=delivered)
