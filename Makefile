@@ -39,6 +39,11 @@ SHOTS ?= /tmp/purvey-screenshots
 screenshots: setup ## photograph every page and mail into SHOTS (/tmp/purvey-screenshots); needs Chromium too
 	@PYTHONPATH=tests $(RUN) python -m browser.screenshots $(SHOTS)
 
+PAID := orders payments refunds disputes deadlines stock
+
+test-stripe: setup ## tell the stories of orders, refunds and disputes again, with Stripe (a stand-in) in the sandbox's place
+	@PURVEY_PAYMENTS=stripe $(RUN) pytest -n 2 --dist worksteal $(PAID:%=tests/story/test_%.py)
+
 test-package: setup ## build the package, install it elsewhere, and use it
 	@$(RUN) pytest tests/package
 

@@ -24,7 +24,8 @@ from purvey.server.settings import Settings
 from served import Reply, Shop, reserved_port, served
 from stripe_standin.server import SECRET_KEY as STRIPE_SECRET_KEY
 from stripe_standin.server import WEBHOOK_SECRET as STRIPE_WEBHOOK_SECRET
-from stripe_standin.server import Stripe, Target
+from stripe_standin.server import Stripe, Target, open_stripe
+from tills import CHOSEN, SandboxTill, StripeTill, Till
 
 PATIENCE = 30.0
 """Real seconds after which a signal that does not come is a failure."""
@@ -108,12 +109,12 @@ class Bought:
 
 @dataclass(frozen=True)
 class Market:
-    """A shop with everything around it."""
+    """A shop with everything around it. `till` is what goes on at its payment provider."""
 
     shop: Shop
     app: App
     outside: Outside
-    stripe: Stripe | None = None
+    till: Till
 
     async def listing(self, *, publish: bool = True, **fields: Any) -> dict[str, Any]:
         """Create a listing (a static text for 5 dollars unless told otherwise) and publish it; its secret is kept in the result."""
@@ -135,10 +136,8 @@ class Market:
         return cast("dict[str, Any]", expect(await self.shop.post("/v1/checkouts", json=body, key=None), 201))
 
     async def pay(self, checkout: Mapping[str, Any], card: str = "4242 4242 4242 4242") -> Reply:
-        """Pay with a test card, without coming back from the payment page."""
-        if self.stripe:
-            return await self.shop.ask("POST", checkout["url"], data={"card": card}, key=None)
-        return await self.shop.post(f"/sandbox/checkouts/{checkout['id']}/pay", json={"card": card}, key=None)
+        """Pay with a test card, without coming back from the payment page: 200, or 402 when it is declined."""
+        return await self.till.pay(checkout, card)
 
     async def buy(self, listing: Mapping[str, Any], email: str = "ada@example.com", **data: Any) -> Bought:
         """Buy a listing and come back to the access page."""
@@ -206,18 +205,24 @@ async def running_shop(
 async def open_market(
     database: Database, clock: FakeClock, stripe: Stripe | None = None, **settings: Any
 ) -> AsyncIterator[Market]:
-    """Open a market: server, worker, receiver and mail server. With the stand-in `stripe`, its payments go there."""
-    if stripe:
-        settings = {**stripe_settings(stripe), **settings}
-    async with (
-        outside_world() as outside,
-        running_shop(database, clock, smtp_url=outside.smtp_url, **settings) as (shop, app),
-    ):
+    """Open a market: server, worker, receiver and mail server.
+
+    With the stand-in `stripe`, its payments go there; without, to the sandbox, or to a stand-in of its own that sends each notice
+    at once, as `CHOSEN` says.
+    """
+    async with contextlib.AsyncExitStack() as world:
+        if stripe is None and settings.get("payments", CHOSEN) == "stripe":
+            stripe = await world.enter_async_context(open_stripe(lambda: int(clock.now().timestamp())))
+            stripe.sends_at_once = True
+        outside = await world.enter_async_context(outside_world())
+        given = {"smtp_url": outside.smtp_url, **(stripe_settings(stripe) if stripe else {}), **settings}
+        shop, app = await world.enter_async_context(running_shop(database, clock, **given))
         if stripe:
             stripe.targets.append(Target(f"{shop.url}/payments/stripe/notices"))
         app.worker.start()
         try:
-            yield Market(shop, app, outside, stripe)
+            till = StripeTill(shop, stripe) if stripe else SandboxTill(shop, app.wake.poke)
+            yield Market(shop, app, outside, till)
         finally:
             async with asyncio.timeout(PATIENCE):
                 await app.worker.stop()

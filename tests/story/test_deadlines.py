@@ -125,8 +125,7 @@ async def test_a_refund_that_the_provider_refuses_leaves_a_reminder(market: Mark
     sold = await market.buy(await promised(market, on_late="refund"))
     await letters(market, 1)
     reference = (await market.order(sold))["payment"]["reference"]
-    path = f"/sandbox/payments/{reference}/dispute"
-    expect(await market.shop.post(path, json={"status": "needs_response"}, key=None), 200)
+    await market.till.dispute(reference, "needs_response")
     assert await letters(market, 1) == [("seller@example.com", "A payment is disputed: Kit")]
     await later(market, seconds=3601)
     subjects = sorted(subject for _, subject in await letters(market, 3))

@@ -1,33 +1,21 @@
 """Payments that the buyer's bank disputes: what is told, and who may open what meanwhile."""
 
-from datetime import timedelta
 from typing import Any
 
-import msgspec
-
 from market import Bought, Market, expect
-from purvey.server.payments.model import DisputeReport, DisputeStatus
-from purvey.server.payments.sandbox.model import Owed
-from purvey.server.payments.sandbox.provider import Sandbox
+from purvey.server.payments.model import DisputeStatus
 
 DISPUTED = "4000 0000 0000 0259"
-
-
-def sandbox(market: Market) -> Sandbox:
-    """Return the provider, to do what people do on its own pages."""
-    return Sandbox(market.shop.tools, market.app.wake.poke)
+DUE = {"sandbox": "2026-04-24T10:23:05Z", "stripe": "2026-04-24T10:23:00Z"}
+"""Until when the dispute of a payment with that card can be answered; the sandbox's bank takes 5 s to open it."""
 
 
 async def told(market: Market, sold: Bought, status: DisputeStatus, after: int, name: str = "dp_1") -> None:
     """Report that the dispute stood so, some seconds after the payment."""
     reference = (await market.order(sold))["payment"]["reference"]
-    report = DisputeReport(
-        "sandbox", name, reference, status, market.shop.clock.now() + timedelta(seconds=after), "fraudulent"
-    )
-    kind = "dispute.closed" if status in {"won", "lost"} else "dispute.updated"
-    notice = Owed(f"notice_{name}_{status}_{after}", kind, msgspec.Raw(msgspec.json.encode(report)))
-    headers, body = sandbox(market).sign(notice)
-    expect(await market.shop.post("/payments/sandbox/notices", data=body, headers=headers, key=None), 200)
+    notice = await market.till.disputed(reference, status, after, name)
+    expect(await market.till.send(notice), 200)
+    await market.till.settled()
 
 
 async def types(market: Market) -> list[str]:
@@ -46,20 +34,20 @@ async def test_a_card_that_is_disputed_by_itself_and_lost_in_the_end(market: Mar
     expect(await market.pay(checkout, DISPUTED), 200)
     returned = await market.shop.get(f"/checkout/{checkout['id']}/return", key=None)
     sold = Bought(checkout, returned.headers["Location"])
-    assert (await market.outside.next_letter())["To"] == "ada@example.com"
     market.later(seconds=6)
-    letter = await market.outside.next_letter()
+    letters = [await market.outside.next_letter() for _ in range(2)]
+    letter, _ = sorted(letters, key=lambda one: str(one["To"]), reverse=True)
     assert (letter["To"], letter["Reply-To"]) == ("seller@example.com", "ada@example.com")
     assert letter["Subject"] == "A payment is disputed: Kit"
     assert "/access/" not in letter.as_string()
     order = await market.order(sold)
     assert (order["dispute_status"], order["dispute_reason"]) == ("needs_response", "fraudulent")
-    assert (order["disputed_at"], order["dispute_due_at"]) == ("2026-04-17T10:23:06Z", "2026-04-24T10:23:05Z")
+    assert order["disputed_at"] in {"2026-04-17T10:23:06Z", "2026-04-17T10:23:00Z"}
+    assert order["dispute_due_at"] == DUE[market.till.name]
     assert (await market.shop.get(sold.access, key=None)).status == 200
     assert (await types(market))[2:] == ["order.disputed"]
-    path = f"/sandbox/payments/{order['payment']['reference']}/dispute"
-    expect(await market.shop.post(path, json={"status": "under_review"}, key=None), 200)
-    expect(await market.shop.post(path, json={"status": "lost"}, key=None), 200)
+    await market.till.dispute(order["payment"]["reference"], "under_review")
+    await market.till.dispute(order["payment"]["reference"], "lost")
     market.later(seconds=1)
     while (await market.order(sold))["dispute_status"] != "lost":
         pass
@@ -118,12 +106,9 @@ async def test_a_dispute_of_a_refunded_order_is_told_and_opens_nothing(market: M
 async def test_a_dispute_that_is_heard_of_before_its_payment_waits_for_it(market: Market) -> None:
     listing = await market.listing()
     checkout = await market.checkout(listing)
-    payment = {"provider": "sandbox", "reference": "pay_1", "checkout_id": checkout["id"], "amount": 500}
-    report = DisputeReport("sandbox", "dp_1", "pay_1", "needs_response", market.shop.clock.now())
-    provider = sandbox(market)
-    for kind, said in (("dispute.opened", report), ("payment.succeeded", payment | {"currency": "USD"})):
-        headers, body = provider.sign(Owed(f"notice_{kind}", kind, msgspec.Raw(msgspec.json.encode(said))))
-        expect(await market.shop.post("/payments/sandbox/notices", data=body, headers=headers, key=None), 200)
+    payment = market.till.paid(checkout)
+    for notice in (await market.till.disputed(payment.reference, "needs_response", 0, "dp_1"), payment):
+        expect(await market.till.send(notice), 200)
     market.later(seconds=6)
     subjects = [str((await market.outside.next_letter())["Subject"]) for _ in range(2)]
     assert sorted(subjects) == ["A payment is disputed: Kit", "Your order: Kit"]

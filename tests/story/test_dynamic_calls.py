@@ -134,8 +134,8 @@ async def test_dw_4_the_server_is_called_when_the_order_is_paid_and_its_answer_i
     assert await letters(market, 1) == {"ada@example.com": "Your order is ready: Pro Pack"}
     history = expect(await market.shop.get(f"/v1/orders/{order['id']}/history"), 200)["data"]
     assert [(step["action"], step["actor"]) for step in history] == [
-        ("pay", "sandbox"),
-        ("settle", "sandbox"),
+        ("pay", market.till.name),
+        ("settle", market.till.name),
         ("answer", "callback"),
     ]
     free, _ = await bought(market, server, await sold(market, server, price=0))

@@ -254,8 +254,8 @@ async def test_every_change_is_in_the_history(market: Market) -> None:
     order = await delivered(market, bought, {"type": "text", "value": "x"})
     history = expect(await market.shop.get(f"/v1/orders/{order['id']}/history"), 200)["data"]
     assert [(step["from_status"], step["to_status"], step["actor"]) for step in history] == [
-        (None, "paid", "sandbox"),
-        ("paid", "processing", "sandbox"),
+        (None, "paid", market.till.name),
+        ("paid", "processing", market.till.name),
         ("processing", "fulfilled", "seller"),
     ]
 

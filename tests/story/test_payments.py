@@ -11,28 +11,6 @@ from purvey.server.checkout import store
 from purvey.server.checkout.actions import CONFIRM_AFTER
 from purvey.server.checkout.rules import new_checkout
 from purvey.server.listings.actions import for_sale
-from purvey.server.payments.model import Payment
-from purvey.server.payments.sandbox.provider import SIGNATURE_HEADER, Sandbox
-from served import Reply
-
-PATH = "/payments/sandbox/notices"
-
-
-def notice_of(market: Market, checkout: Any, **changes: Any) -> tuple[dict[str, str], bytes]:
-    """Return the signed notice of a payment of `checkout`: headers and body."""
-    fields = {
-        "provider": "sandbox",
-        "reference": f"pay_{checkout['id']}",
-        "checkout_id": checkout["id"],
-        "amount": checkout["amount"],
-        "currency": checkout["currency"],
-    }
-    return Sandbox(market.shop.tools, lambda: None).report(Payment(**(fields | changes)))
-
-
-async def send(market: Market, notice: tuple[dict[str, str], bytes]) -> Reply:
-    """Send a notice as the provider does."""
-    return await market.shop.post(PATH, data=notice[1], headers=notice[0], key=None)
 
 
 async def rows(market: Market, sql: str) -> list[Any]:
@@ -41,8 +19,8 @@ async def rows(market: Market, sql: str) -> list[Any]:
 
 
 async def test_fifty_identical_notices_make_one_order(market: Market) -> None:
-    notice = notice_of(market, await market.checkout(await market.listing()))
-    replies = await asyncio.gather(*[send(market, notice) for _ in range(50)])
+    notice = market.till.paid(await market.checkout(await market.listing()))
+    replies = await asyncio.gather(*[market.till.send(notice) for _ in range(50)])
     assert [reply.status for reply in replies] == [200] * 50
     assert await rows(market, "SELECT status FROM orders") == [("fulfilled",)]
     assert await rows(market, "SELECT outcome FROM notices") == [("handled",)]
@@ -70,26 +48,26 @@ async def test_a_payment_without_a_return_still_makes_the_order(market: Market) 
 
 @pytest.mark.parametrize("header", ["", "t=1", "v1=00", "t=now,v1=00", "t=1745000000,v1=" + "0" * 64, "é"])
 async def test_a_notice_with_a_wrong_signature_is_refused(market: Market, header: str) -> None:
-    _, body = notice_of(market, await market.checkout(await market.listing()))
-    reply = await market.shop.post(PATH, data=body, headers={SIGNATURE_HEADER: header}, key=None)
+    signed, body = market.till.sign(market.till.paid(await market.checkout(await market.listing())))
+    reply = await market.till.post(dict.fromkeys(signed, header), body)
     assert expect(reply, 400)["code"] == "bad_signature"
     assert await rows(market, "SELECT * FROM notices") == []
 
 
 async def test_a_changed_body_is_refused(market: Market) -> None:
-    headers, body = notice_of(market, await market.checkout(await market.listing()))
-    assert (await send(market, (headers, body.replace(b"500", b"501")))).status == 400
+    headers, body = market.till.sign(market.till.paid(await market.checkout(await market.listing())))
+    assert (await market.till.post(headers, body.replace(b"500", b"501"))).status == 400
 
 
 async def test_an_old_notice_is_refused(market: Market, clock: FakeClock) -> None:
-    notice = notice_of(market, await market.checkout(await market.listing()))
+    headers, body = market.till.sign(market.till.paid(await market.checkout(await market.listing())))
     clock.advance(seconds=301)
-    assert (await send(market, notice)).status == 400
+    assert (await market.till.post(headers, body)).status == 400
 
 
 async def test_a_notice_of_another_amount_is_stored_as_refused(market: Market) -> None:
-    notice = notice_of(market, await market.checkout(await market.listing()), amount=1)
-    assert (await send(market, notice)).status == 200
+    notice = market.till.paid(await market.checkout(await market.listing()), amount=1)
+    assert (await market.till.send(notice)).status == 200
     [(outcome, reason)] = await rows(market, "SELECT outcome, reason FROM notices")
     assert outcome == "refused"
     assert "is for 500 USD" in reason
@@ -98,14 +76,14 @@ async def test_a_notice_of_another_amount_is_stored_as_refused(market: Market) -
 
 async def test_a_notice_for_no_checkout_is_stored_as_refused(market: Market) -> None:
     checkout = await market.checkout(await market.listing())
-    assert (await send(market, notice_of(market, checkout, checkout_id="chk_unknown"))).status == 200
+    assert (await market.till.send(market.till.paid(checkout, checkout_id="chk_unknown"))).status == 200
     assert await rows(market, "SELECT outcome FROM notices") == [("refused",)]
 
 
 async def test_a_late_payment_still_makes_its_order(market: Market, clock: FakeClock) -> None:
-    checkout = await market.checkout(await market.listing())
+    notice = market.till.paid(await market.checkout(await market.listing()))
     clock.advance(hours=3)
-    assert (await send(market, notice_of(market, checkout))).status == 200
+    assert (await market.till.send(notice)).status == 200
     assert await rows(market, "SELECT status FROM orders") == [("fulfilled",)]
 
 
@@ -116,16 +94,16 @@ async def test_what_was_on_sale_is_what_is_delivered(market: Market) -> None:
     other = [{"type": "text", "value": "other goods"}]
     expect(await market.shop.put(f"/v1/listings/{listing['id']}/deliverables", json={"deliverables": other}), 200)
     expect(await market.shop.patch(f"/v1/listings/{listing['id']}", json={"price": 99_00}), 200)
-    assert (await send(market, notice_of(market, checkout))).status == 200
+    assert (await market.till.send(market.till.paid(checkout))).status == 200
     [order] = (await market.shop.get("/v1/orders")).json["data"]
     assert (order["amount"], order["deliverables"][0]["value"]) == (500, "the goods")
 
 
 async def test_a_notice_that_cannot_be_handed_on_is_kept_and_tried_again(market: Market) -> None:
-    notice = notice_of(market, await market.checkout(await market.listing()))
+    notice = market.till.paid(await market.checkout(await market.listing()))
     database = market.shop.tools.database
     await database.write("ALTER TABLE grants RENAME TO grants_away")
-    assert (await send(market, notice)).status == 200
+    assert (await market.till.send(notice)).status == 200
     [(outcome, reason)] = await rows(market, "SELECT outcome, reason FROM notices")
     assert outcome is None
     assert "grants" in reason
@@ -162,8 +140,8 @@ async def test_no_event_leads_to_the_content_of_a_free_order(market: Market) -> 
 async def test_a_notice_that_was_refused_and_is_valid_later_is_settled_as_handled(market: Market) -> None:
     checkout = await market.checkout(await market.listing())
     await market.shop.tools.database.write("UPDATE checkouts SET amount = 999")
-    notice = notice_of(market, checkout)
-    assert (await send(market, notice)).status == 200
+    notice = market.till.paid(checkout)
+    assert (await market.till.send(notice)).status == 200
     await market.shop.tools.database.write("UPDATE checkouts SET amount = 500")
-    assert (await send(market, notice)).status == 200
+    assert (await market.till.send(notice)).status == 200
     assert await rows(market, "SELECT outcome, reason FROM notices") == [("handled", None)]

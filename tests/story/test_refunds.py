@@ -6,13 +6,7 @@ from typing import Any
 import pytest
 
 from market import Bought, Market, expect
-from purvey.server.payments.sandbox.provider import Sandbox
 from served import Reply
-
-
-def sandbox(market: Market) -> Sandbox:
-    """Return the provider, to do what people do on its own pages."""
-    return Sandbox(market.shop.tools, market.app.wake.poke)
 
 
 async def refund(market: Market, order_id: str, **body: Any) -> Reply:
@@ -59,8 +53,8 @@ async def test_a_full_refund_ends_access_and_is_told_ev_2(market: Market) -> Non
     assert [entry["type"] for entry in events[2]["data"]["deliverables"]] == ["text"]
     assert sorted(await letters(market, 2)) == ["Your order: Kit", "Your refund: Kit"]
     assert await history(market, order_id) == [
-        ("pay", "sandbox"),
-        ("settle", "sandbox"),
+        ("pay", market.till.name),
+        ("settle", market.till.name),
         ("request_refund", "seller"),
         ("refund", "seller"),
     ]
@@ -156,13 +150,11 @@ async def test_fifty_refunds_with_one_key_are_one(market: Market) -> None:
 
 async def test_a_provider_that_is_away_is_asked_again(market: Market) -> None:
     sold, order_id = await bought(market)
-    database = market.shop.tools.database
-    await database.write("ALTER TABLE sandbox_refunds RENAME TO sandbox_refunds_away")
-    waiting = expect(await refund(market, order_id, key="one"), 200)
-    assert (waiting["payment_status"], waiting["refund_amount"], waiting["refund_pending"]) == ("paid", 0, 500)
-    assert expect(await refund(market, order_id), 422)["refundable_amount"] == 0
-    assert (await market.shop.get(sold.access, key=None)).status == 200
-    await database.write("ALTER TABLE sandbox_refunds_away RENAME TO sandbox_refunds")
+    async with market.till.away():
+        waiting = expect(await refund(market, order_id, key="one"), 200)
+        assert (waiting["payment_status"], waiting["refund_amount"], waiting["refund_pending"]) == ("paid", 0, 500)
+        assert expect(await refund(market, order_id), 422)["refundable_amount"] == 0
+        assert (await market.shop.get(sold.access, key=None)).status == 200
     market.later(seconds=31)
     assert "Your refund: Kit" in await letters(market, 2)
     order = expect(await market.shop.get(f"/v1/orders/{order_id}"), 200)
@@ -173,12 +165,12 @@ async def test_a_provider_that_is_away_is_asked_again(market: Market) -> None:
 async def test_a_refund_that_the_provider_refuses_is_told_and_may_be_tried_again(market: Market) -> None:
     sold, order_id = await bought(market)
     reference = (await market.order(sold))["payment"]["reference"]
-    await sandbox(market).dispute(reference, "needs_response")
+    await market.till.dispute(reference, "needs_response")
     refused = expect(await refund(market, order_id, amount=100, key="one"), 422)
     assert (refused["code"], refused["refundable_amount"]) == ("refund_not_allowed", 500)
-    assert "the payment is disputed" in refused["detail"]
+    assert market.till.refuses_disputed in refused["detail"]
     assert await refunds(market, order_id) == [(100, "seller", "failed")]
-    await sandbox(market).dispute(reference, "won")
+    await market.till.dispute(reference, "won")
     order = expect(await refund(market, order_id, amount=100, key="one"), 200)
     assert (order["refund_amount"], order["refund_pending"]) == (100, 0)
 
@@ -187,34 +179,33 @@ async def test_a_refund_in_the_provider_s_dashboard_is_heard_of_and_counted_once
     sold, order_id = await bought(market)
     assert await letters(market, 1) == ["Your order: Kit"]
     reference = (await market.order(sold))["payment"]["reference"]
-    await sandbox(market).refund_by_hand(reference, 150)
+    await market.till.refund(reference, 150)
     assert await letters(market, 1) == ["A part of your money goes back: Kit"]
-    await sandbox(market).refund_by_hand(reference, None)
+    await market.till.refund(reference)
     assert await letters(market, 1) == ["Your refund: Kit"]
     order = await market.order(sold)
     assert (order["payment_status"], order["refund_amount"]) == ("refunded", 500)
     assert sorted(await refunds(market, order_id)) == [(150, "provider", "succeeded"), (350, "provider", "succeeded")]
-    assert (await history(market, order_id))[2:] == [("refund", "sandbox"), ("refund", "sandbox")]
+    assert (await history(market, order_id))[2:] == [("refund", market.till.name), ("refund", market.till.name)]
     assert (await market.shop.get(sold.access, key=None)).status == 410
 
 
 async def test_a_second_payment_of_a_checkout_is_given_back(market: Market) -> None:
     sold, order_id = await bought(market)
     assert await letters(market, 1) == ["Your order: Kit"]
-    checkout = sold.checkout
-    await sandbox(market).pay(checkout["id"], 500, "USD", "4242424242424242", again=True)
+    await market.till.pay_again(sold.checkout)
     assert await letters(market, 1) == ["You paid twice: Kit"]
     order = await market.order(sold)
     assert (order["payment_status"], order["refund_amount"], order["id"]) == ("paid", 0, order_id)
     assert await refunds(market, order_id) == [(500, "second_payment", "succeeded")]
     assert (await history(market, order_id))[2:] == [
-        ("refuse_second_payment", "sandbox"),
+        ("refuse_second_payment", market.till.name),
         ("refund_second_payment", "system"),
     ]
     assert (await market.shop.get(sold.access, key=None)).status == 200
     outcomes = await market.shop.tools.database.rows("SELECT type, outcome FROM notices ORDER BY received_at, type")
     assert {row["outcome"] for row in outcomes} == {"handled"}
-    assert await market.shop.tools.database.value("SELECT sum(amount) FROM sandbox_refunds") == 500
+    assert await market.till.given_back() == 500
 
 
 async def test_a_webhook_order_is_refunded_too(market: Market) -> None:

@@ -6,8 +6,6 @@ import json
 from collections import Counter
 
 from market import Market, expect
-from purvey.server.payments.model import Payment
-from purvey.server.payments.sandbox.provider import Sandbox
 from served import Reply
 
 BUYER = "ada@example.com"
@@ -113,9 +111,7 @@ async def test_who_paid_when_the_keys_had_run_out_is_told_and_gets_the_next_one(
     await market.buy(listing)
     assert "Your order" in str((await market.outside.next_letter())["Subject"])
 
-    notice = Payment("sandbox", "pay_late", late["id"], 500, "USD")
-    headers, sent = Sandbox(market.shop.tools, lambda: None).report(notice)
-    expect(await market.shop.post("/payments/sandbox/notices", data=sent, headers=headers, key=None), 200)
+    expect(await market.till.send(market.till.paid(late)), 200)
     letters = [await market.outside.next_letter() for _ in range(2)]
     assert {(str(one["To"]), str(one["Subject"]).partition(":")[0]) for one in letters} == {
         (BUYER, "We got your payment"),
@@ -148,10 +144,7 @@ async def test_an_order_that_waits_for_a_key_may_be_delivered_by_hand(market: Ma
         "SELECT stock_give_back($1, $2, 'infinity')", market.shop.account.id, listing["id"]
     )
     await market.buy(listing)
-    headers, sent = Sandbox(market.shop.tools, lambda: None).report(
-        Payment("sandbox", "pay_late", late["id"], 500, "USD")
-    )
-    expect(await market.shop.post("/payments/sandbox/notices", data=sent, headers=headers, key=None), 200)
+    expect(await market.till.send(market.till.paid(late)), 200)
     [order] = expect(await market.shop.get("/v1/orders?status=processing"), 200)["data"]
     given = {"type": "text", "value": "HAND-MADE"}
     expect(await market.shop.post(f"/v1/orders/{order['id']}/fulfill", json={"deliverable": given}), 200)

@@ -61,13 +61,14 @@ KINDS: Mapping[str, tuple[str, type, type | None]] = {
 class Fault:
     """What goes wrong with the next request to `path`: it is answered with `status`, or `lost` after it was carried out.
 
-    With `gate` it waits for that; only then the rest follows.
+    With `gate` it waits for that; only then the rest follows. A `lasting` one goes wrong until it is taken off the list.
     """
 
     path: str
     status: int = 0
     lost: bool = False
     gate: asyncio.Event | None = None
+    lasting: bool = False
 
 
 @dataclass
@@ -124,7 +125,8 @@ class Stripe:
         path = request.path.removeprefix("/v1/")
         fault = next((one for one in self.faults if path.startswith(one.path)), None)
         if fault:
-            self.faults.remove(fault)
+            if not fault.lasting:
+                self.faults.remove(fault)
             if fault.gate:
                 await fault.gate.wait()
             if fault.status:
