@@ -201,10 +201,11 @@ def links(said: str) -> list[str]:
 async def test_the_demonstration_plays_to_its_end_and_leaves_nothing_behind(folder: Path) -> None:
     ended = await purvey("demo", settings={"TMPDIR": str(folder)})
     assert (ended.status, ended.errors) == (0, "")
-    assert len(set(links(ended.output))) == 2
+    assert len(set(links(ended.output))) == 3
     assert "Your licence key: STAR-7H2K-QX4M" in ended.output
     assert "Your career this month" in ended.output
-    assert re.findall(r"order\.\w+", ended.output) == ["order.paid", "order.fulfilled"] * 2
+    assert re.search(r"Show PASS-[0-9A-F]{8} at the gate\.", ended.output)
+    assert re.findall(r"order\.\w+", ended.output) == ["order.paid", "order.fulfilled"] * 3
     assert max(len(line) for line in ended.output.splitlines()) <= 80
     assert names_in(folder) == []
     assert processes_about(folder) == []

@@ -1,17 +1,19 @@
-"""A seller's agent: it hears of a paid order, makes a horoscope from the buyer's answers, and delivers it.
+"""A seller's agent: it hears of a paid order, makes a horoscope from the buyer's answers, and delivers it. It issues passes, too.
 
-Run as `python -m purvey.server.demo.agent`, with PORT, API_URL, API_KEY and WEBHOOK_SECRET in the environment. It shares no code
-with the server, only the client's.
+Run as `python -m purvey.server.demo.agent`, with PORT, API_URL, API_KEY, WEBHOOK_SECRET and DYNAMIC_SECRET in the environment. It
+shares no code with the server, only the client's.
 """
 
 import asyncio
 import os
+import secrets
 import sys
+from typing import Any
 
 from granian.constants import Interfaces
 from granian.server.embed import Server
 
-from purvey.agent import Agent, Text
+from purvey.agent import Agent, DynamicOrder, Text
 from purvey.client.objects import Event
 
 agent = Agent(
@@ -24,6 +26,16 @@ def horoscope(event: Event) -> Text:
     """Make what was ordered."""
     answers = event.data.checkout_data
     return Text(generate_horoscope(answers["birth_date"], answers.get("zodiac_focus", "General")))
+
+
+@agent.dynamic("/pass", secret=os.environ.get("DYNAMIC_SECRET", "none"))
+def admit(order: DynamicOrder) -> dict[str, Any]:
+    """Issue a pass while the buyer waits. It is asked for once: whoever calls again for the order is given the same one."""
+    issued = f"PASS-{secrets.token_hex(4).upper()}"
+    return {
+        "service_text": f"The dome opens at dusk. Show {issued} at the gate.",
+        "dynamic_response": {"pass": issued, "telescope": order.checkout_data["telescope"]},
+    }
 
 
 SIGNS = (

@@ -56,6 +56,20 @@ GENERATED = {
     ],
 }
 
+DYNAMIC = {
+    "name": "A night at the observatory",
+    "price": 2900,
+    "tagline": "Your pass, issued the moment you pay",
+    "checkout_schema": [
+        {
+            "key": "telescope",
+            "type": "select",
+            "label": "Which telescope?",
+            "options": ["The refractor", "The great mirror"],
+        }
+    ],
+}
+
 
 class Teller:
     """Prints each step with the seconds since the beginning, and what is being waited for."""
@@ -95,7 +109,15 @@ async def play(*, keep: bool) -> None:
             static = await _list_static(teller, api)
             agent_port = free_port()
             generated = await _list_generated(teller, api, agent_port)
-            async with _agent(teller, stage, agent_port, url, account["api_key"], generated["signing_secret"]):
+            dynamic = await _list_dynamic(teller, api, agent_port)
+            told = {
+                "PORT": str(agent_port),
+                "API_URL": url,
+                "API_KEY": account["api_key"],
+                "WEBHOOK_SECRET": generated["signing_secret"],
+                "DYNAMIC_SECRET": dynamic["dynamic_webhook_secret"],
+            }
+            async with _agent(teller, stage, told):
                 opened = [
                     await _buy(teller, static, "ada@example.com", wait_for="STAR-7H2K-QX4M"),
                     await _buy(
@@ -104,6 +126,13 @@ async def play(*, keep: bool) -> None:
                         "grace@example.com",
                         wait_for="Your career this month",
                         **{"data.birth_date": "1990-05-15", "data.zodiac_focus": "Career"},
+                    ),
+                    await _buy(
+                        teller,
+                        dynamic,
+                        "mary@example.com",
+                        wait_for="Show PASS-",
+                        **{"data.telescope": "The great mirror"},
                     ),
                 ]
                 await _tell_events(teller, api)
@@ -161,13 +190,19 @@ async def _list_generated(teller: Teller, api: aiohttp.ClientSession, agent_port
         }
 
 
+async def _list_dynamic(teller: Teller, api: aiohttp.ClientSession, agent_port: int) -> dict[str, Any]:
+    with teller.step("lists a night for $29.00, answered by the agent at once (dynamic)"):
+        address = f"http://127.0.0.1:{agent_port}/pass"
+        made = await _call(api, "POST", "/v1/listings", DYNAMIC | {"dynamic_webhook": address})
+        return made | await _call(api, "POST", f"/v1/listings/{made['id']}/publish")
+
+
 @contextlib.asynccontextmanager
-async def _agent(teller: Teller, stage: Path, port: int, url: str, api_key: str, secret: str) -> AsyncIterator[None]:
-    environment = {"PORT": str(port), "API_URL": url, "API_KEY": api_key, "WEBHOOK_SECRET": secret}
+async def _agent(teller: Teller, stage: Path, told: dict[str, str]) -> AsyncIterator[None]:
     log = stage / "agent.log"
-    async with process("purvey.server.demo.agent", log=log, environment=environment) as child:
+    async with process("purvey.server.demo.agent", log=log, environment=told) as child:
         with teller.step("starts an agent, a process of its own that waits for orders"):
-            await until_answering(f"http://127.0.0.1:{port}/", child, log)
+            await until_answering(f"http://127.0.0.1:{told['PORT']}/", child, log)
         yield
 
 
@@ -205,9 +240,9 @@ async def _tell_events(teller: Teller, api: aiohttp.ClientSession) -> None:
 
 async def _tell_links(teller: Teller, api: aiohttp.ClientSession, url: str, opened: list[str]) -> None:
     orders = (await _call(api, "GET", "/v1/orders"))["data"]
-    if [order["status"] for order in orders] != ["fulfilled", "fulfilled"]:
+    if [order["status"] for order in orders] != ["fulfilled"] * len(opened):
         raise DemoError(f"Not every order is fulfilled: {orders}")
-    teller.head("Both orders are delivered")
+    teller.head("All three orders are delivered")
     for page in opened:
         teller.say(f"  content  {page}")
     teller.say(f"  mail     {url}/mailbox\n  API      {url}/docs")
