@@ -50,6 +50,32 @@ async def test_a_kept_connection_is_used_again_for_the_same_origin(client: SafeH
     assert (receiver.connections, len(receiver.heads)) == (1, 5)
 
 
+async def test_a_kept_connection_that_nobody_wants_is_dropped() -> None:
+    client = SafeHttp(allow_private=True, keep_alive=0.05)
+    async with receiving() as receiver:
+        answered(await post(client, receiver.url))
+        await receiver.ended.wait()
+        await client.close()
+
+
+async def test_no_more_connections_are_kept_than_may_be_used_at_once() -> None:
+    client = SafeHttp(allow_private=True, connections=1, keep_alive=LONG)
+    async with receiving() as first, receiving() as second:
+        answered(await post(client, first.url))
+        answered(await post(client, second.url))
+        await second.ended.wait()
+        answered(await post(client, first.url))
+        await client.close()
+    assert (first.connections, second.connections) == (1, 1)
+
+
+@pytest.mark.parametrize(("rest", "asked_for"), [("", "/"), ("?q=1", "/?q=1"), ("/a//b?", "/a//b?"), ("#part", "/")])
+async def test_the_request_line_has_a_path(client: SafeHttp, rest: str, asked_for: str) -> None:
+    async with receiving() as receiver:
+        answered(await post(client, f"http://127.0.0.1:{receiver.port}{rest}"))
+    assert receiver.heads[0].split("\r\n")[0] == f"POST {asked_for} HTTP/1.1"
+
+
 async def test_two_hosts_at_one_address_never_share_a_connection() -> None:
     client = SafeHttp(allow_private=True, resolver=Names(a_test=["127.0.0.1"], b_test=["127.0.0.1"]))
     async with receiving() as receiver:

@@ -1,29 +1,19 @@
 """The client itself: one attempt, from the URL to an outcome."""
 
 import asyncio
-import io
 import re
 import ssl
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from time import perf_counter
 
-from aiohttp import (
-    ClientError,
-    ClientPayloadError,
-    ClientResponse,
-    ClientResponseError,
-    ClientSession,
-    ClientTimeout,
-    DummyCookieJar,
-    ServerDisconnectedError,
-    StreamReader,
-    UploadTracker,
-)
-from yarl import URL
+from aiohttp import ClientError, ClientPayloadError, ServerDisconnectedError, StreamReader
+from aiohttp.http import HttpProcessingError, RawResponseMessage
 
 from purvey.server.kit.safe_http.addresses import plain, refusal
-from purvey.server.kit.safe_http.connect import TRIP, Dial, PinnedConnector, Stopped, Trip, dial, words
+from purvey.server.kit.safe_http.connect import Dial, Stopped, Trip, dial, words
 from purvey.server.kit.safe_http.outcome import Answer, Failure, Stage, Timings
+from purvey.server.kit.safe_http.pool import Pool
 from purvey.server.kit.safe_http.resolve import Resolver, SystemResolver
 from purvey.server.kit.safe_http.url import Target, UnsafeUrl, parse, private_host
 
@@ -34,9 +24,8 @@ _OURS = frozenset(
     {"host", "connection", "content-length", "transfer-encoding", "accept-encoding", "expect", "te", "trailer"}
     | {"upgrade", "keep-alive", "proxy-connection", "proxy-authorization"}
 )
-_LARGE = 1_048_576
-_MAX_HEADERS = 100
-_MAX_HEADER_BYTES = 8_190
+# What usually has no body says nothing about one when it has none (RFC 9110, 8.6).
+_BODILESS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 _MAX_REASON = 400
 _WHILE: dict[Stage, str] = {
     "url": "reading the URL",
@@ -75,11 +64,7 @@ class SafeHttp:
         self._allow_private = allow_private
         self._own_resolver = SystemResolver()
         self._resolver: Resolver = resolver or self._own_resolver
-        self._connections = connections
-        self._keep_alive = keep_alive
-        self._tls = tls or _system_trust()
-        self._dial = dial
-        self._session: ClientSession | None = None
+        self._pool = Pool(dial=dial, tls=tls or _system_trust(), connections=connections, keep_alive=keep_alive)
 
     async def send(
         self,
@@ -105,25 +90,27 @@ class SafeHttp:
         except Stopped as stop:
             return Failure(stop.stage, _sober(stop.reason), _ms(perf_counter() - started), None)
         trip = Trip(target)
+        head = _head(method, target, headers, body)
         try:
             async with asyncio.timeout(deadline) as limit:
                 await self._vet(trip)
-                response = await self._request(trip, method, headers, body)
-                return await _read(trip, response, max_response)
+                trip.connection = connection = await self._pool.take(trip)
+                trip.enter("send")
+                connection.send(head, body, bodiless_answer=method.upper() == "HEAD")
+                return await _read(trip, *await connection.answer(), max_response)
         except Stopped as stop:
             return _failure(trip, stop.stage, stop.reason)
-        except (ClientError, OSError, ValueError) as error:
+        except (ClientError, HttpProcessingError, OSError, ValueError) as error:
             if limit.expired():
                 return _failure(trip, "timeout", f"The deadline of {deadline:g} s passed while {_WHILE[trip.reached]}.")
             return _failure(trip, trip.reached, _sentence(error))
         finally:
-            trip.drop()
+            self._pool.give_back(trip)
 
     async def close(self) -> None:
         """Drop every connection; attempts under way end as failures."""
         self._own_resolver.close()
-        if self._session is not None:
-            await self._session.close()
+        self._pool.close()
 
     def _target(self, url: str) -> Target:
         try:
@@ -156,63 +143,24 @@ class SafeHttp:
         except OSError as error:
             raise Stopped("dns", f"The name {host} could not be resolved: {error.strerror or error}.") from error
 
-    async def _request(self, trip: Trip, method: str, headers: Mapping[str, str], body: bytes) -> ClientResponse:
-        session = self._session = self._session or self._new_session()
-        trip.upload = UploadTracker()
-        token = TRIP.set(trip)
-        try:
-            response = await session.request(
-                method,
-                URL(trip.target.url, encoded=True),
-                headers={**headers, "Accept-Encoding": "identity"},
-                data=_payload(body),
-                allow_redirects=False,
-                upload_tracker=trip.upload,
-            )
-        finally:
-            TRIP.reset(token)
-        trip.response = response
-        return response
-
-    def _new_session(self) -> ClientSession:
-        return ClientSession(
-            connector=PinnedConnector(
-                dial=self._dial, tls=self._tls, connections=self._connections, keep_alive=self._keep_alive
-            ),
-            timeout=ClientTimeout(total=None, connect=None, sock_read=None, sock_connect=None),
-            cookie_jar=DummyCookieJar(),
-            trust_env=False,
-            auto_decompress=False,
-            skip_auto_headers=("Content-Type", "User-Agent"),
-            max_line_size=_MAX_HEADER_BYTES,
-            max_field_size=_MAX_HEADER_BYTES,
-            max_headers=_MAX_HEADERS,
-        )
-
 
 def as_sent(url: str, headers: Mapping[str, str], body: bytes) -> dict[str, str]:
-    """Return every header that goes over the wire when `SafeHttp.send` is given these, for whoever shows what was sent.
+    """Return every header that goes over the wire when `SafeHttp.send` is given these for a POST, for whoever shows what was sent.
 
     `url` is one that `check_url` has returned.
     """
-    first = {"Host": URL(url, encoded=True).host_port_subcomponent or "", "Accept": "*/*"}
-    return first | dict(headers) | {"Accept-Encoding": "identity", "Content-Length": str(len(body))}
+    return _all_headers("POST", parse(url), headers, body)
 
 
-def _payload(body: bytes) -> bytes | io.BytesIO | None:
-    """Let aiohttp write a large body piece by piece, as it asks for; a small one goes out with the headers."""
-    return io.BytesIO(body) if len(body) > _LARGE else body or None
-
-
-async def _read(trip: Trip, response: ClientResponse, max_response: int) -> Answer:
+async def _read(trip: Trip, message: RawResponseMessage, content: StreamReader, max_response: int) -> Answer:
     trip.enter("body")
     body, truncated = b"", False
-    if response.status != 101:
-        body, truncated = await _read_at_most(response.content, max_response)
+    if message.code != 101:
+        body, truncated = await _read_at_most(content, max_response)
     trip.enter("body")
     return Answer(
-        status=response.status,
-        headers=tuple((_text(name), _text(value)) for name, value in response.raw_headers),
+        status=message.code,
+        headers=tuple([(_text(name), _text(value)) for name, value in message.raw_headers]),
         body=body,
         truncated=truncated,
         address=trip.address or "",
@@ -251,7 +199,7 @@ def _sentence(error: Exception) -> str:
     match error:
         case ServerDisconnectedError():
             return "The receiver closed the connection without an answer."
-        case ClientResponseError():
+        case HttpProcessingError():
             return f"What came is not a valid HTTP answer: {error.message}"
         case ClientPayloadError():
             return f"The body of the answer broke off: {error}"
@@ -277,13 +225,33 @@ def _ms(seconds: float) -> int:
 
 
 def _check_request(method: str, headers: Mapping[str, str]) -> None:
+    _check_names(method, tuple(headers))
+    if _FORBIDDEN_IN_VALUES.search("".join(headers.values())) is not None:
+        name = next(name for name, value in headers.items() if _FORBIDDEN_IN_VALUES.search(value))
+        raise ValueError(f"The value of the header {name!r} contains a control character.")
+
+
+@lru_cache(maxsize=256)
+def _check_names(method: str, names: tuple[str, ...]) -> None:
+    """Raise ValueError for what may not be sent. Callers send the same few sets of headers again and again."""
     if _TOKEN.fullmatch(method) is None or method.upper() == "CONNECT":
         raise ValueError(f"{method!r} is not a method of an ordinary request; use POST or GET.")
-    for name, value in headers.items():
+    for name in names:
         if _TOKEN.fullmatch(name) is None or name.lower() in _OURS:
             raise ValueError(f"The header {name!r} cannot be set here; the client frames the message itself.")
-        if _FORBIDDEN_IN_VALUES.search(value) is not None:
-            raise ValueError(f"The value of the header {name!r} contains a control character.")
+
+
+def _all_headers(method: str, target: Target, headers: Mapping[str, str], body: bytes) -> dict[str, str]:
+    ours = {"Accept-Encoding": "identity", "Content-Length": str(len(body))}
+    if not body and method.upper() in _BODILESS:
+        del ours["Content-Length"]
+    return {"Host": target.authority, "Accept": "*/*", **headers, **ours}
+
+
+def _head(method: str, target: Target, headers: Mapping[str, str], body: bytes) -> bytes:
+    """Return the head of a request whose parts have been checked."""
+    lines = [f"{name}: {value}\r\n" for name, value in _all_headers(method, target, headers, body).items()]
+    return f"{method} {target.path} HTTP/1.1\r\n{''.join(lines)}\r\n".encode()
 
 
 def _system_trust() -> ssl.SSLContext:

@@ -51,9 +51,18 @@ class Target:
     @property
     def url(self) -> str:
         """The normal form: lower-case scheme and host, no default port, no fragment, path and query as given."""
+        return f"{self.scheme}://{self.authority}{self.rest}"
+
+    @property
+    def authority(self) -> str:
+        """What the Host header says: the host, and the port when it is not the scheme's own (RFC 9110, 7.2)."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        port = "" if self.port == _DEFAULT_PORTS[self.scheme] else f":{self.port}"
-        return f"{self.scheme}://{host}{port}{self.rest}"
+        return host if self.port == _DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
+
+    @property
+    def path(self) -> str:
+        """What the request line asks for: the path, never empty, and the query (RFC 9112, 3.2.1)."""
+        return self.rest if self.rest.startswith("/") else f"/{self.rest}"
 
 
 def check_url(url: str, *, allow_private: bool = False, max_length: int = 2048) -> str:
