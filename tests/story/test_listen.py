@@ -1,5 +1,6 @@
 """`purvey listen`, `purvey events tail` and `purvey deliveries explain`, as processes of their own beside a server."""
 
+import signal
 import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -72,6 +73,8 @@ async def test_listen_hands_events_to_a_local_program_across_a_restart_of_the_se
                 async with served(second.web, port):
                     await comes(outside, secret_in(listening.said), "evt_two")
                     await listening.until_said("evt_two  500")
+                    assert await listening.end(signal.SIGINT) == 0
+                    assert "Aborted" not in listening.said
                     second.watch.stop()
             assert outside.hooks.empty()
             assert "evt_one  200" in listening.said
@@ -113,6 +116,8 @@ async def test_tail_prints_what_happens_and_explain_says_what_holds_a_delivery(m
     assert "endpoint_disabled" in await explained()
     assert_told(await purvey("deliveries", "explain", "dlv_none", settings=seen_by(market.shop)), "dlv_none")
     assert_told(await purvey("deliveries", "explain", delivery), "PURVEY_API_KEY")
+    unheard_of = ("listen", "--forward-to", "localhost:1", "--events", "order.paid,order.eaten")
+    assert_told(await purvey(*unheard_of, settings=seen_by(market.shop)), "must be one of order.paid")
 
 
 async def test_what_listen_signs_with_stays_the_same_and_is_the_account_s_own(market: Market) -> None:

@@ -1,5 +1,6 @@
 """`purvey listen`, `purvey events` and `purvey deliveries`: a seller's view from anywhere, by the API alone."""
 
+import contextlib
 import http.client
 import json
 import time
@@ -12,7 +13,7 @@ from typing import Any
 import click
 
 from purvey import signing
-from purvey.server.cli.remote import AwayError, Remote, connect
+from purvey.server.cli.remote import AwayError, Remote, connect, opener, whole_url, words
 
 WAIT = 25
 """Seconds that the server holds a request open until something happens."""
@@ -21,6 +22,15 @@ AGAIN_AFTER = 1.0
 FORWARD_WITHIN = 30.0
 """Seconds that the local program may take, as any receiver."""
 
+
+def local_url(_context: click.Context, _option: click.Parameter, given: str) -> str:
+    """Return the URL that a person gave, or say what one looks like."""
+    try:
+        return whole_url(given)
+    except ValueError as error:
+        raise click.BadParameter(f"{error}; it must look like http://localhost:3000/hook.") from None
+
+
 after_option = click.option(
     "--after", metavar="EVENT", help="Begin after this event; default: with what happens from now on."
 )
@@ -28,7 +38,11 @@ after_option = click.option(
 
 @click.command()
 @click.option(
-    "--forward-to", "url", required=True, help="Where your program listens, such as http://localhost:3000/hook."
+    "--forward-to",
+    "url",
+    required=True,
+    callback=local_url,
+    help="Where your program listens, such as http://localhost:3000/hook.",
 )
 @click.option("--events", metavar="TYPES", help="Only these types, comma-separated, such as order.paid,order.refunded.")
 @after_option
@@ -39,12 +53,15 @@ def listen(url: str, events: str | None, after: str | None) -> None:
     """
     api = connect()
     wanted = {one.strip() for one in events.split(",")} if events else None
-    start = after or _patiently(lambda: _newest(api))
-    secret = _patiently(lambda: api.post("/v1/listen-sessions"))["secret"]
-    click.echo(f"Listening to {api.url}, forwarding to {url}\nSecret  {secret}\n")
-    for event in follow(api, start):
-        if wanted is None or event["type"] in wanted:
-            click.echo(forward(event, url, secret))
+    with until_interrupted():
+        for one in sorted(wanted or ()):  # the server knows which types there are
+            _patiently(lambda kind=one: api.get("/v1/events", {"type": kind, "limit": 1}))
+        start = after or _patiently(lambda: _newest(api))
+        secret = _patiently(lambda: api.post("/v1/listen-sessions"))["secret"]
+        click.echo(f"Listening to {api.url}, forwarding to {url}\nSecret  {secret}\n")
+        for event in follow(api, start):
+            if wanted is None or event["type"] in wanted:
+                click.echo(forward(event, url, secret))
 
 
 @click.group()
@@ -58,10 +75,11 @@ def events() -> None:
 def tail(after: str | None, *, as_json: bool) -> None:
     """Print events as they happen, until Ctrl-C."""
     api = connect()
-    start = after or _patiently(lambda: _newest(api))
-    click.echo(f"Following the log of {api.url}", err=True)
-    for event in follow(api, start):
-        click.echo(json.dumps(event, separators=(",", ":")) if as_json else line_of(event))
+    with until_interrupted():
+        start = after or _patiently(lambda: _newest(api))
+        click.echo(f"Following the log of {api.url}", err=True)
+        for event in follow(api, start):
+            click.echo(json.dumps(event, separators=(",", ":")) if as_json else line_of(event))
 
 
 @click.group()
@@ -73,12 +91,23 @@ def deliveries() -> None:
 @click.argument("delivery_id")
 def explain(delivery_id: str) -> None:
     """Say why a delivery did or did not go, and what to do."""
+    if not delivery_id:
+        raise click.BadParameter("it is empty; a delivery's id begins with dlv_.", param_hint="DELIVERY_ID")
     try:
         found = connect().get(f"/v1/deliveries/{urllib.parse.quote(delivery_id, safe='')}/explanation")
     except AwayError as away:
         raise click.ClickException(str(away)) from None
     click.echo(f"{found['id']}  {found['status']}  ({found['code']})\nURL     {found['url']}\n")
     click.echo(f"{found['summary']}\n{found['advice']}")
+
+
+@contextlib.contextmanager
+def until_interrupted() -> Iterator[None]:
+    """Let Ctrl-C be the end of a command that goes on until then."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        click.echo(err=True)
 
 
 def follow(api: Remote, after: str | None) -> Iterator[dict[str, Any]]:
@@ -109,22 +138,14 @@ def line_of(event: dict[str, Any]) -> str:
 
 
 def _answer(request: urllib.request.Request) -> str:
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _Unfollowed)
     try:
-        with opener.open(request, timeout=FORWARD_WITHIN) as answer:
+        with opener().open(request, timeout=FORWARD_WITHIN) as answer:
             return str(answer.status)
     except urllib.error.HTTPError as refusal:
         with refusal:
             return str(refusal.code)
     except (OSError, http.client.HTTPException) as error:
-        return f"no answer ({getattr(error, 'reason', error)})"
-
-
-class _Unfollowed(urllib.request.HTTPRedirectHandler):
-    """Follows no redirect, as no webhook does."""
-
-    def redirect_request(self, *_: Any) -> None:
-        """Make no request."""
+        return f"no answer ({words(error)})"
 
 
 def _newest(api: Remote) -> str | None:
