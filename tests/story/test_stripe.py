@@ -98,12 +98,14 @@ async def test_the_return_makes_the_order_and_the_notice_finds_it(market: Market
     assert [event["type"] for event in await market.events()] == ["order.paid", "order.fulfilled"]
 
 
-async def test_a_notice_alone_makes_the_order(market: Market, stripe: Stripe) -> None:
+async def test_a_notice_alone_makes_the_order_and_a_hundred_copies_make_one(market: Market, stripe: Stripe) -> None:
     checkout = await market.checkout(await market.listing())
     stripe.books.pay(session_of(stripe, checkout)["id"])
-    assert await stripe.send_all() == [200]
+    assert await stripe.send(stripe.last("checkout.session.completed"), copies=100) == [200] * 100
     assert (await market.outside.next_letter())["To"] == "ada@example.com"
     assert await rows(market, "SELECT status FROM orders") == [("fulfilled",)]
+    assert await rows(market, "SELECT outcome, reason FROM notices") == [("handled", None)]
+    assert [event["type"] for event in await market.events()] == ["order.paid", "order.fulfilled"]
 
 
 async def test_a_return_that_stripe_does_not_answer_waits_for_the_notice(market: Market, stripe: Stripe) -> None:
