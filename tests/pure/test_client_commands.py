@@ -1,4 +1,4 @@
-"""What a seller types after `purvey listen`, `purvey events` and `purvey deliveries`: understood, or refused before anything is asked."""
+"""What a seller types after `purvey listen`, `events` and `deliveries`: understood, or refused before anything is asked."""
 
 import pytest
 from click.testing import CliRunner, Result
