@@ -416,7 +416,7 @@ async def test_a_person_compares_and_mends(
         same = await purvey("payments", "reconcile", settings=settings)
         assert (same.status, same.output) == (0, "Stripe knows nothing that is not known here.\n")
         said = [found, mended, same, await purvey("payments", "status", settings=settings)]
-        assert said[-1].output == "the installation (test mode): takes payments\n"
+        assert said[-1].output.startswith("the installation (test mode): takes payments\n")
         assert not [one for one in said if STRIPE_KEY in str(one) or WEBHOOK_SECRET in str(one)]
 
 

@@ -96,7 +96,7 @@ class Stripe:
     """The stand-in. `merchants` are the secret keys and whose they are; `connected` are the accounts that the platform may act for.
 
     Notices wait in `events` until they are sent; with `sends_at_once` they go out by themselves. `rights` restricts a key to those
-    paths that it names.
+    paths that it names, or, as in "GET refunds", to reading there.
     """
 
     books: Books
@@ -167,8 +167,13 @@ class Stripe:
             raise RefusedError(f"Invalid API Key provided: {key[:7]}****", code="api_key_invalid", status=401)
         if request.headers.get("Stripe-Version") != API_VERSION:
             raise RefusedError(f"Give the version {API_VERSION}", param="Stripe-Version")
-        if key in self.rights and not any(path.startswith(one) for one in self.rights[key]):
-            raise RefusedError("The provided key does not have the required permissions.", status=403)
+        asked = (path, f"{request.method} {path}")
+        if key in self.rights and not any(one.startswith(right) for right in self.rights[key] for one in asked):
+            raise RefusedError(
+                f"The provided key does not have the required permissions. Having the 'rak_{path.split('/', maxsplit=1)[0]}_"
+                f"{'read' if request.method == 'GET' else 'write'}' permission would allow this request to continue.",
+                status=403,
+            )
         account = request.headers.get("Stripe-Account")
         if account and account not in self.connected:
             raise RefusedError(f"The provided key does not have access to account '{account}'", status=403)

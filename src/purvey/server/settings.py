@@ -231,8 +231,13 @@ def _check(settings: Settings) -> None:
         )
     _check_stripe(settings)
     if settings.smtp_url is None and not settings.has_mailbox:
+        key = settings.payments == "stripe" and settings.stripe_secret_key is None
+        hint = (
+            " It would be test mode with PURVEY_STRIPE_SECRET_KEY=sk_test_..., which is not set either." if key else ""
+        )
         raise SettingsError(
             "PURVEY_SMTP_URL is not set: buyers could not be mailed. The built-in mailbox works in test mode on loopback only."
+            + hint
         )
 
 

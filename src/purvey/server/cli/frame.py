@@ -58,7 +58,7 @@ def settings(**given: object) -> Settings:
         complain(error)
 
 
-def complain(error: Exception) -> NoReturn:
+def complain(error: Exception | str) -> NoReturn:
     """End with the error's message and status 1."""
     raise click.ClickException(str(error)) from None
 

@@ -1,5 +1,6 @@
 """`purvey payments`."""
 
+import logging
 import re
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -10,21 +11,30 @@ from typing import Any, TypeVar
 
 import click
 import msgspec
+import structlog
 
 from purvey.server.cli import frame
 from purvey.server.cli.frame import data_option
+from purvey.server.doctor.model import amount
+from purvey.server.errors import Unavailable
 from purvey.server.fulfillment.actions import Fulfillment
 from purvey.server.kit.idempotency import Idempotency
-from purvey.server.kit.problem import ProblemError
 from purvey.server.kit.tools import Tools
 from purvey.server.paying import Paying, put_together
-from purvey.server.payments.stripe import merchants, rules
-from purvey.server.payments.stripe.model import Merchant
+from purvey.server.payments.readiness import ENDPOINTS, KEYS
+from purvey.server.payments.stripe import merchants
+from purvey.server.payments.stripe.client import KeyRefusedError, StripeRefusedError
+from purvey.server.payments.stripe.examining import examine, notices_url
+from purvey.server.payments.stripe.model import Merchant, is_live
 from purvey.server.payments.stripe.reconciling import KEPT, shown
 from purvey.server.settings import Settings
 
 T = TypeVar("T")
 
+PLATFORM = (
+    "see whether it is connected to your Stripe account, and whether a restricted key has rights for connected accounts"
+)
+SIGNS = {"problem": "x", "warning": "!"}
 UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 account_option = click.option("--account", "account_id", required=True, help="The account's id, acc_...")
@@ -63,7 +73,11 @@ def payments() -> None:
 def reconcile(span: timedelta, data_dir: Path | None, *, fix: bool, as_json: bool) -> None:
     """Compare Stripe's books with ours, and say what differs.
 
-    The exit status is 0 when nothing does, or all of it was fed to the inbox. A server does this every hour by itself.
+    Two things can: a notice that never came, and a payment that has no order, which the notice of it would have made. A server does
+    this every hour by itself, and feeds what it missed to the inbox.
+
+    Exit status: 0 when nothing differs, or all of it was fed to the inbox by `--fix`; 1 when something differs, or when Stripe
+    could not be asked; 2 for wrong options.
     """
 
     async def compare(tools: Tools, paying: Paying) -> int:
@@ -82,26 +96,37 @@ def reconcile(span: timedelta, data_dir: Path | None, *, fix: bool, as_json: boo
 
     found = _with_paying(data_dir, compare)
     if not as_json:
-        done = "fed to the inbox" if fix else "`--fix` feeds them to the inbox"
-        click.echo(f"{found} differences: {done}." if found else "Stripe knows nothing that is not known here.")
+        click.echo(_summary(found, fix=fix))
     sys.exit(1 if found and not fix else 0)
+
+
+def _summary(found: int, *, fix: bool) -> str:
+    if not found:
+        return "Stripe knows nothing that is not known here."
+    differences = amount(found, "difference")
+    if fix:
+        return f"{differences} fed to the inbox. `purvey payments notices` lists what did not fit."
+    return f"{differences}. `--fix` feeds them to the inbox. If notices go on missing, see the endpoint at {ENDPOINTS}."
 
 
 @payments.command()
 @data_option
 def status(data_dir: Path | None) -> None:
-    """Ask Stripe about everyone who takes payments here: whether they may, and what Stripe wants to know first."""
+    """Ask Stripe about everyone who takes payments here, and say what is wrong and what to do.
 
-    async def ask(_: Tools, paying: Paying) -> None:
+    Looked at are whether the key opens what is needed, whether Stripe lets payments be taken and what it wants to know first, and
+    whether its notices lead here. Exit status: 0 when everyone can take payments, 1 when somebody cannot.
+    """
+
+    async def ask(tools: Tools, paying: Paying) -> bool:
         everyone = await paying.merchants.everyone()
         if not everyone:
             click.echo(
                 "Nobody takes payments by Stripe here. Set PURVEY_STRIPE_SECRET_KEY, or `purvey payments use-key`."
             )
-        for merchant in everyone:
-            click.echo(f"{_who(merchant)}: {await _says(paying, merchant)}")
+        return all([await _examined(tools, paying, merchant) for merchant in everyone]) and bool(everyone)
 
-    _with_paying(data_dir, ask)
+    sys.exit(0 if _with_paying(data_dir, ask) else 1)
 
 
 @payments.command("notices")
@@ -128,14 +153,24 @@ def use_key(account_id: str, data_dir: Path | None) -> None:
     """Let an account take payments by a Stripe account of its own.
 
     Asks for its secret or restricted key and for the signing secret of its endpoint; from a pipe, it reads one line each. Both are
-    stored encrypted.
+    stored encrypted. Then Stripe is asked what is missing still; the exit status is 1 if it does not know the key, which is not
+    stored then.
     """
+    settings = frame.settings(data_dir=data_dir)
     secret_key, webhook_secret = _secret("Secret key (sk_... or rk_...)"), _secret("Signing secret (whsec_...)")
+    if not is_live(secret_key) and not settings.on_loopback and not settings.sandbox_public:
+        raise click.ClickException(
+            f"A key of Stripe's test mode takes no real money, and {settings.url} can be reached by others, who would get your "
+            "goods for nothing. Set PURVEY_SANDBOX_PUBLIC=1 if that is what you want."
+        )
 
-    async def use(tools: Tools, _: Paying) -> None:
+    async def use(tools: Tools, paying: Paying) -> None:
+        merchant = merchants.own_key(account_id, secret_key, webhook_secret)
+        await _known(paying, merchant)
         await merchants.set_own_key(tools, account_id, secret_key, webhook_secret)
         click.echo(f"{account_id} takes payments by its own key. Its endpoint at Stripe must lead to")
-        click.echo(f"  {tools.base_url}/payments/stripe/notices?account={account_id}")
+        click.echo(f"  {notices_url(tools.base_url, merchant)}")
+        await _examined(tools, paying, merchant)
 
     _with_paying(data_dir, use)
 
@@ -148,11 +183,17 @@ def use_key(account_id: str, data_dir: Path | None) -> None:
 )
 @data_option
 def connect(account_id: str, stripe_account: str, fee: float, data_dir: Path | None) -> None:
-    """Let an account take payments by an account that is connected to the installation's (Stripe Connect)."""
+    """Let an account take payments by an account that is connected to the installation's (Stripe Connect).
 
-    async def link(tools: Tools, _: Paying) -> None:
-        await merchants.connect(tools, account_id, stripe_account, round(fee * 100))
+    The exit status is 1 if the installation's key may not act for it; nothing is stored then.
+    """
+
+    async def link(tools: Tools, paying: Paying) -> None:
+        merchant = paying.merchants.connected(stripe_account, round(fee * 100))
+        await _known(paying, merchant)
+        await merchants.connect(tools, account_id, stripe_account, merchant.fee_basis_points)
         click.echo(f"{account_id} takes payments by {stripe_account}; {fee:g} % of each are kept.")
+        await _examined(tools, paying, merchant)
 
     _with_paying(data_dir, link)
 
@@ -175,16 +216,36 @@ def _who(merchant: Merchant) -> str:
     return f"{merchant.whose.owner or merchant.whose.stripe_account or 'the installation'} ({mode})"
 
 
-async def _says(paying: Paying, merchant: Merchant) -> str:
+async def _known(paying: Paying, merchant: Merchant) -> None:
+    """End with a sentence when Stripe does not know the key, or the key may not act for the connected account.
+
+    A key that may not read its own account is known all the same; and when Stripe does not answer, we believe what we were given.
+    """
     try:
-        standing = rules.standing_of(await paying.stripes.account(merchant))
-    except ProblemError as error:
-        return error.detail
-    if standing.charges_enabled:
-        return "takes payments" + (f"; Stripe soon wants {', '.join(standing.due)}" if standing.due else "")
-    return (
-        f"may not take payments ({standing.disabled_reason}); Stripe wants {', '.join(standing.due) or 'nothing more'}"
-    )
+        await paying.stripes.account(merchant)
+    except KeyRefusedError as error:
+        if not error.known:
+            frame.complain(f"Stripe does not know this key. Copy it anew from {KEYS}.")
+        if merchant.whose.stripe_account and not error.right:
+            frame.complain(f"The installation's key may not act for {merchant.whose.stripe_account}: {PLATFORM}.")
+    except (StripeRefusedError, Unavailable) as error:
+        click.echo(f"This could not be looked at: {error}")
+
+
+async def _examined(tools: Tools, paying: Paying, merchant: Merchant) -> bool:
+    """Say what Stripe says of a merchant, keep it for the account's `readiness`, and return whether it can take payments."""
+    try:
+        found = await examine(paying.stripes, merchant, merchant.whose.owner or "acc_...", tools.base_url)
+    except Unavailable as error:
+        click.echo(f"{_who(merchant)}: {error.detail}")
+        return False
+    if found.standing:
+        await paying.reconciler.note_standing(merchant, found.standing)
+    can = all(one.level != "problem" for one in found.faults)
+    click.echo(f"{_who(merchant)}: {'takes payments' if can else 'cannot take payments as it is'}")
+    for fault in found.faults:
+        click.echo(f"  {SIGNS[fault.level]} {fault.says} {fault.remedy}")
+    return can
 
 
 def _secret(what: str) -> str:
@@ -196,6 +257,8 @@ def _secret(what: str) -> str:
 
 def _with_paying(data_dir: Path | None, action: Callable[[Tools, Paying], Awaitable[T]]) -> T:
     settings = frame.settings(data_dir=data_dir)
+    # Whatever goes wrong is told in a sentence; standard output is for what was asked for.
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
 
     async def act() -> T:
         async with frame.tools(settings) as tools, _paying(settings, tools) as paying:

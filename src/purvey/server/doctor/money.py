@@ -1,18 +1,18 @@
 """Checks of what takes real money: that Stripe lets us, and that its notices come and fit."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 from purvey.server.doctor import store
 from purvey.server.doctor.model import Finding, amount, ok, problem, warning
 from purvey.server.doctor.patient import Patient
-from purvey.server.errors import Conflict, Unavailable
+from purvey.server.errors import Unavailable
 from purvey.server.paying import stripe_options
-from purvey.server.payments.readiness import ENDPOINTS, KEYS, actions_of
-from purvey.server.payments.stripe import rules
-from purvey.server.payments.stripe.client import StripeRefusedError, Stripes
+from purvey.server.payments.readiness import KEYS
+from purvey.server.payments.stripe.client import Stripes
+from purvey.server.payments.stripe.examining import examine
 from purvey.server.payments.stripe.merchants import installation
-from purvey.server.payments.stripe.model import Endpoint, Merchant
-from purvey.server.payments.stripe.notices import WANTED
+from purvey.server.payments.stripe.model import Fault
 from purvey.server.settings import Settings
 
 LOOKED_AT = timedelta(days=7)
@@ -32,11 +32,7 @@ async def stripe(patient: Patient) -> Finding | None:
         )
     stripes = Stripes(given.stripe_api_base)
     try:
-        return await _looked_at(given, merchant, stripes)
-    except (Conflict, StripeRefusedError) as error:
-        return problem(
-            f"Stripe does not let us in: {error}", f"See whether the key at {KEYS} is this one and has its rights."
-        )
+        return _told(given, (await examine(stripes, merchant, "acc_...", given.url)).faults)
     except Unavailable:
         return problem(
             f"{given.stripe_api_base} does not answer.",
@@ -46,27 +42,13 @@ async def stripe(patient: Patient) -> Finding | None:
         await stripes.close()
 
 
-async def _looked_at(given: Settings, merchant: Merchant, stripes: Stripes) -> Finding:
-    standing = rules.standing_of(await stripes.account(merchant))
-    for action in actions_of(merchant, standing, "acc_...", given.url):
-        says, _, remedy = action.message.partition(". ")
-        return (problem if action.priority == "required" else warning)(f"{says}.", remedy)
-    return _notified(given, await stripes.endpoints(merchant))
-
-
-def _notified(given: Settings, endpoints: list[Endpoint]) -> Finding:
-    """Return whether an endpoint at Stripe leads here and sends all that is needed."""
-    url = f"{given.url}/payments/stripe/notices"
-    ours = [one for one in endpoints if one.url == url and one.status == "enabled"]
-    if not ours:
-        return problem(f"Stripe notifies nobody at {url}.", f"Add it at {ENDPOINTS}; docs/stripe.md lists its events.")
-    sent = {kind for one in ours for kind in one.enabled_events}
-    missing = [kind for kind in WANTED if kind not in sent and "*" not in sent]
-    if missing:
-        return warning(
-            f"Stripe does not send {', '.join(missing)}.", f"Add these events to the endpoint at {ENDPOINTS}."
-        )
-    return ok(f"Stripe takes payments and notifies {url}.")
+def _told(given: Settings, faults: Sequence[Fault]) -> Finding:
+    """Return the worst that was found, with the others of its kind."""
+    if not faults:
+        return ok(f"Stripe takes payments and notifies {given.url}/payments/stripe/notices.")
+    worst = [one for one in faults if one.level == faults[0].level]
+    tell = problem if faults[0].level == "problem" else warning
+    return tell(" ".join(one.says for one in worst), " ".join(one.remedy for one in worst))
 
 
 async def notices(patient: Patient) -> Finding:

@@ -1,5 +1,6 @@
 """Asking Stripe through its official package: one pool of connections, a deadline for each request, errors that say whose fault."""
 
+import re
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, TypeVar, cast
 
@@ -42,6 +43,15 @@ class StripeRefusedError(Exception):
         self.code = code
 
 
+class KeyRefusedError(Conflict):
+    """A key opens nothing (`known` is False), or not what was asked for; `right` is Stripe's name of what it lacks, if told."""
+
+    def __init__(self, *, known: bool, right: str | None = None) -> None:
+        super().__init__("The key of this shop does not open what is needed at Stripe.")
+        self.known = known
+        self.right = right
+
+
 class Stripes:
     """Stripe's interface at `base`, with the key of whichever merchant is asking."""
 
@@ -64,6 +74,11 @@ class Stripes:
         """Return a session as it is now."""
         options = self._options(merchant, again=AGAIN_AT_ONCE)
         return await self._asked(Session, self._client.v1.checkout.sessions.retrieve_async(session_id, options=options))
+
+    async def expire_session(self, merchant: Merchant, session_id: str) -> Session:
+        """Close a session that nobody has paid."""
+        expiring = self._client.v1.checkout.sessions.expire_async(session_id, options=self._options(merchant))
+        return await self._asked(Session, expiring)
 
     async def intent(self, merchant: Merchant, intent_id: str) -> Intent:
         """Return a payment intent."""
@@ -111,6 +126,12 @@ class Stripes:
         found = await self._told(self._client.v1.refunds.list_async(params, self._options(merchant)))
         return [msgspec.convert(one, Refund) for one in found["data"]]
 
+    async def event(self, merchant: Merchant, event_id: str) -> Event:
+        """Return an event."""
+        return await self._asked(
+            Event, self._client.v1.events.retrieve_async(event_id, options=self._options(merchant))
+        )
+
     async def events(
         self, merchant: Merchant, since: int, types: tuple[str, ...]
     ) -> AsyncIterator[tuple[Event, bytes]]:
@@ -151,12 +172,14 @@ class Stripes:
         return msgspec.convert(await self._told(asking), kind)
 
     async def _told(self, asking: Any) -> dict[str, Any]:
-        """Return an answer as plain data; raise StripeRefusedError, Conflict (a key opens nothing), or Unavailable."""
+        """Return an answer as plain data; raise StripeRefusedError, KeyRefusedError, or Unavailable."""
         try:
             answer: StripeObject = await asking
         except (stripe.AuthenticationError, stripe.PermissionError) as error:
             log.error("stripe.key", status=error.http_status, request_id=error.request_id, error=type(error).__name__)  # noqa: TRY400
-            raise Conflict("The key of this shop does not open what is needed at Stripe.") from None
+            named = re.search(r"\brak_\w+", str(error))
+            known = isinstance(error, stripe.PermissionError)
+            raise KeyRefusedError(known=known, right=named[0] if named else None) from None
         except (stripe.InvalidRequestError, stripe.CardError, stripe.IdempotencyError) as error:
             raise StripeRefusedError(error.user_message or str(error), error.code) from None
         except (stripe.StripeError, aiohttp.ClientError, TimeoutError) as error:

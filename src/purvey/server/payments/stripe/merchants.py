@@ -3,7 +3,7 @@
 import re
 
 from purvey.server.accounts import actions as accounts
-from purvey.server.errors import FieldError, NotFound, invalid
+from purvey.server.errors import Conflict, FieldError, NotFound, invalid
 from purvey.server.kit.crypto import Keyring
 from purvey.server.kit.tools import Tools
 from purvey.server.payments.stripe import store
@@ -50,6 +50,22 @@ class Merchants:
         """Return the merchant whom the settings name."""
         return installation(self._options)
 
+    def connected(self, stripe_account: str, fee_basis_points: int = 0) -> Merchant:
+        """Return the merchant that a connected account is.
+
+        Raises ValidationError for what is no account at Stripe, Conflict when the installation has no key to act for it with.
+        """
+        _check("stripe_account", stripe_account, STRIPE_ACCOUNT, "acct_...")
+        found = self.installation()
+        if found is None:
+            raise Conflict("The installation has no key of its own: set PURVEY_STRIPE_SECRET_KEY to the platform's.")
+        return Merchant(
+            whose=Whose(None, stripe_account),
+            secret_key=found.secret_key,
+            webhook_secrets=found.webhook_secrets,
+            fee_basis_points=fee_basis_points,
+        )
+
     def _merchant(self, row: MerchantRow) -> Merchant | None:
         if row.secret_key is not None:
             return _by_own_key(row, self._tools.keyring)
@@ -62,6 +78,13 @@ class Merchants:
             webhook_secrets=found.webhook_secrets,
             fee_basis_points=row.fee_basis_points,
         )
+
+
+def own_key(account_id: str, secret_key: str, webhook_secret: str) -> Merchant:
+    """Return the merchant that an account with a key of its own is; raise ValidationError for what is no key of Stripe's."""
+    _check("secret_key", secret_key, KEYS, "sk_live_..., or a restricted key, rk_live_...; _test_ for test mode")
+    _check("webhook_secret", webhook_secret, SIGNERS, "whsec_..., of the endpoint at Stripe that notifies us")
+    return Merchant(whose=Whose(account_id), secret_key=secret_key, webhook_secrets=(webhook_secret,))
 
 
 def installation(options: Options) -> Merchant | None:
@@ -84,8 +107,7 @@ async def set_own_key(tools: Tools, account_id: str, secret_key: str, webhook_se
     Raises NotFound, and ValidationError for what is no key of Stripe's.
     """
     await accounts.get_account(tools, account_id)
-    _check("secret_key", secret_key, KEYS, "sk_live_..., or a restricted key, rk_live_...; _test_ for test mode")
-    _check("webhook_secret", webhook_secret, SIGNERS, "whsec_..., of the endpoint at Stripe that notifies us")
+    own_key(account_id, secret_key, webhook_secret)
     sealed = tools.keyring.seal(secret_key), tools.keyring.seal(webhook_secret)
     await store.set_merchant(tools.database, account_id, *sealed, None, 0, tools.clock.now())
 

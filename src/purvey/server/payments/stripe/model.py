@@ -172,6 +172,14 @@ class Endpoint(msgspec.Struct, frozen=True):
     enabled_events: tuple[str, ...]
 
 
+class Fault(msgspec.Struct, frozen=True):
+    """Something about a merchant that keeps money from being taken, or from being heard of (`problem`), or might (`warning`)."""
+
+    level: Literal["problem", "warning"]
+    says: str
+    remedy: str
+
+
 class EventData(msgspec.Struct, frozen=True):
     """What an event is about, as it was at that moment."""
 

@@ -13,7 +13,7 @@ from purvey.server.payments.model import Notice, Payment
 from purvey.server.payments.stripe import rules, store
 from purvey.server.payments.stripe.client import PAGE, Stripes
 from purvey.server.payments.stripe.merchants import Merchants
-from purvey.server.payments.stripe.model import NAME, Merchant, Session
+from purvey.server.payments.stripe.model import NAME, Merchant, Session, Standing
 from purvey.server.payments.stripe.notices import WANTED
 from purvey.server.payments.stripe.provider import notice_of
 
@@ -74,8 +74,11 @@ class Reconciler:
     async def ask_standings(self) -> None:
         """Ask Stripe how each merchant stands, and note it."""
         for merchant in await self._merchants.everyone():
-            standing = rules.standing_of(await self._stripes.account(merchant))
-            await store.set_standing(self._tools.database, merchant.whose, standing, self._tools.clock.now())
+            await self.note_standing(merchant, rules.standing_of(await self._stripes.account(merchant)))
+
+    async def note_standing(self, merchant: Merchant, standing: Standing) -> None:
+        """Note what Stripe says of a merchant now."""
+        await store.set_standing(self._tools.database, merchant.whose, standing, self._tools.clock.now())
 
     async def mend(self, difference: Difference) -> None:
         """Feed what was missed through the inbox, as if it had come: what was there all the same changes nothing."""
