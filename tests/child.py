@@ -44,6 +44,9 @@ STATEMENTS = frozenset({"execute", "executemany", "fetch", "fetchrow", "fetchval
 NOTHING_LASTS = frozenset({"pg_notify", "jobs_renew"})
 """Statements that are no steps: a hint that may be lost, and a lease that is lengthened every ten seconds."""
 
+RETENTION_DAYS = 30
+"""How long events stay, once the parent has had that begun."""
+
 DUE = "SELECT id, kind, due_at FROM jobs WHERE lease_token IS NULL AND due_at <= $1 ORDER BY id"
 LEFT_BEHIND = "SELECT count(*) FROM jobs WHERE lease_token IS NOT NULL AND leased_until <= $1"
 
@@ -293,6 +296,7 @@ def unborn() -> Unborn:
         stripe_secret_key=STRIPE_KEY,
         stripe_webhook_secret=WEBHOOK_SECRET,
         stripe_fraud_warnings="refund",
+        event_retention_days=RETENTION_DAYS,
     )
     app = composition.build(settings, database, clock, Keyring([SECRET_KEY]))
     asyncio.run(_warm_up(app))

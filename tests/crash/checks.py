@@ -102,7 +102,8 @@ INVARIANTS: Checks = {
             SELECT FROM orders WHERE ARRAY (SELECT type FROM events WHERE order_id = orders.id ORDER BY type) <>
                 array_remove(ARRAY[CASE WHEN dispute_status IS NOT NULL THEN 'order.disputed' END,
                                    CASE WHEN status = 'fulfilled' THEN 'order.fulfilled' END, 'order.paid',
-                                   CASE WHEN payment_status = 'refunded' THEN 'order.refunded' END], NULL))""",
+                                   CASE WHEN payment_status = 'refunded' THEN 'order.refunded' END], NULL)
+                AND NOT EXISTS (SELECT FROM event_streams s WHERE s.account_id = orders.account_id AND expired_sequence > 0))""",
     "no event without its order": """
         SELECT NOT EXISTS (
             SELECT FROM events LEFT JOIN orders ON orders.account_id = events.account_id AND orders.id = events.order_id
@@ -165,11 +166,13 @@ INVARIANTS: Checks = {
             SELECT FROM event_streams FULL JOIN (
                 SELECT account_id, min(sequence) AS first, max(sequence) AS last, count(*) AS n FROM events GROUP BY account_id
             ) told USING (account_id)
-            WHERE (1, last_sequence, last_sequence) IS DISTINCT FROM (first, last, n))""",
+            WHERE (expired_sequence + 1, last_sequence, last_sequence - expired_sequence)
+                IS DISTINCT FROM (coalesce(first, last_sequence + 1), coalesce(last, last_sequence), coalesce(n, 0)))""",
     # Nothing is left behind, and nothing is half made.
     "nothing is held any more": "SELECT NOT EXISTS (SELECT FROM holds)",
-    # One comes again every hour, for ever.
-    "no job is left": "SELECT NOT EXISTS (SELECT FROM jobs WHERE kind <> 'payments.stripe_reconcile')",
+    # These come again every hour, for ever.
+    "no job is left": """
+        SELECT NOT EXISTS (SELECT FROM jobs WHERE kind NOT IN ('payments.stripe_reconcile', 'events.expire'))""",
     "a file is attached, or gone": "SELECT NOT EXISTS (SELECT FROM files WHERE status <> 'attached')",
     "nothing is in flight": "SELECT NOT EXISTS (SELECT FROM lanes WHERE in_flight <> 0)",
     "each download is counted": """

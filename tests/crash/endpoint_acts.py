@@ -1,5 +1,6 @@
 """The acts on endpoints and on what they are told, and the scenes that they need."""
 
+import child
 from crash import scenes
 from crash.act import Act, Telling, asks, in_turn, unless_known
 from crash.scenes import generated
@@ -135,8 +136,48 @@ REPEATED = [
     ),
 ]
 
+
+async def an_old_log(scene: Scene) -> None:
+    """Have an event, a replay and a notice that are older than what is kept, with deliveries that nobody took."""
+    database, account_id, now = scene.tools.database, scene.account.id, scene.tools.clock.now()
+    for endpoint in ("own", "endpoint"):
+        disable = "SELECT webhooks_disable($1, $2, 'gone', NULL, $3)"
+        await database.write(disable, account_id, scene.names[endpoint], now)
+    begin = "SELECT webhooks_replay_begin($1, 'rpl_' || $1, $2, '{}', 'all', NULL, 0, NULL, NULL, false, 9, 9, $3)"
+    await database.write(begin, account_id, scene.names["own"], now)
+    old = f"- interval '{child.RETENTION_DAYS + 1} days'"
+    await database.write(f"UPDATE events SET created_at = created_at {old} WHERE account_id = $1", account_id)
+    await database.write(f"UPDATE endpoint_notices SET made_at = made_at {old} WHERE account_id = $1", account_id)
+    await database.write(
+        f"UPDATE replays SET status = 'done', finished_at = created_at {old} WHERE account_id = $1", account_id
+    )
+    # What the telling before left would come in an hour.
+    await database.write("DELETE FROM jobs WHERE kind = 'events.expire'")
+
+
+async def expire(scene: Scene) -> None:
+    """Have old events let go from now on, as a start of the server does."""
+    await scene.do("events.work.begin_expiring", child.RETENTION_DAYS)
+
+
+EXPIRED = Act(
+    "old events are let go",
+    ("events.work.begin_expiring", "events.work.Expire.run"),
+    expire,
+    in_turn(BOUGHT, an_old_log),
+    checks={
+        "the old event is gone": """
+            SELECT (expired_sequence, last_sequence) = (1, 1) FROM event_streams WHERE account_id = $1""",
+        "its deliveries are": "SELECT count(*) = 0 FROM deliveries WHERE account_id = $1",
+        "what was kept beside it is": """
+            SELECT NOT EXISTS (SELECT FROM replays WHERE account_id = $1)
+                AND NOT EXISTS (SELECT FROM endpoint_notices WHERE account_id = $1)""",
+    },
+)
+
 ENDPOINTS = [
     *REPEATED,
+    EXPIRED,
     Act(
         "an endpoint is made",
         ("webhooks.actions.create_endpoint",),

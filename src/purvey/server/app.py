@@ -17,8 +17,8 @@ from purvey.server.checkout.work import ConfirmFree
 from purvey.server.deadlines.actions import Deadlines
 from purvey.server.deadlines.work import CheckDelivered
 from purvey.server.events import api as events_api
-from purvey.server.events import expiring
 from purvey.server.events.watch import Watch
+from purvey.server.events.work import Expire, begin_expiring
 from purvey.server.evidence import api as evidence_api
 from purvey.server.files import api as files_api
 from purvey.server.files.storage import Storage
@@ -115,7 +115,7 @@ class App:
 
     async def begin_work(self) -> None:
         """Start the worker, with what is to be done again and again."""
-        await expiring.begin(self.tools, self.retention_days)
+        await begin_expiring(self.tools, self.retention_days)
         self.worker.start()
 
     async def close(self) -> None:
@@ -184,7 +184,7 @@ def _worker(
         *(*paying.work, HandOnNotice(tools, paying.inbox), ConfirmFree(tools, paying.inbox)),
         *(Invite(tools, wake.poke), RemoveFile(tools, storage), GiveBack(tools), Restock(fulfillment)),
         *(Call(tools, outbound, fulfillment), DeliverWebhook(tools, outbound), GoOnWithReplay(tools)),
-        *(_mail(settings, tools), expiring.Expire(tools, settings.event_retention_days)),
+        *(_mail(settings, tools), Expire(tools, settings.event_retention_days)),
         *(CarryOut(tools, paying.refunds), CheckDelivered(tools, Deadlines(fulfillment, paying.providers))),
     ]
     return Worker(tools, wake, work, SLOTS, {"webhook": settings.webhook_rate} if settings.webhook_rate else None)

@@ -72,8 +72,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """Where uploaded files lie: file:///folder or s3://bucket/prefix; default: the folder `files` of the data directory."""
     max_upload_bytes: Annotated[int, msgspec.Meta(ge=1, le=1 << 50)] = 100 * 1024 * 1024
     """How many bytes an uploaded file may have."""
-    event_retention_days: Annotated[int, msgspec.Meta(ge=1, le=36_500)] | None = None
-    """After how many days events go, with their deliveries, unless one still waits or is parked; without it they stay for ever."""
+    event_retention_days: Annotated[int, msgspec.Meta(ge=2, le=36_500)] | None = None
+    """After how many days events go, with their deliveries: those parked or waiting are given up; without it they stay for ever."""
     webhook_rate: Annotated[float, msgspec.Meta(ge=0, le=10_000)] = 10.0
     """Requests a second to one webhook URL at most; 0 means no limit."""
     rate_limits: str = "on"

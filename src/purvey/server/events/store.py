@@ -144,7 +144,17 @@ async def with_older(database: Database, accounts: Sequence[str], before: dateti
     return [row["account_id"] for row in rows]
 
 
-async def expire(database: Database, account_id: str, before: datetime, most: int) -> int:
-    """Let up to `most` events of an account go that are older than `before`, and return how many went."""
-    [row] = await database.write("SELECT events_expire($1, $2, $3) AS freed", account_id, before, most, again=True)
-    return int(row["freed"])
+async def expire(database: Database, account_id: str, before: datetime, most: int, now: datetime) -> Record:
+    """Let up to `most` events of an account go that are older than `before`.
+
+    `freed` is how many went, `given_up` how many deliveries were for it.
+    """
+    [row] = await database.write(
+        "SELECT * FROM events_expire($1, $2, $3, $4)", account_id, before, most, now, again=True
+    )
+    return row
+
+
+async def tidy(database: Database, accounts: Sequence[str], before: datetime) -> None:
+    """Forget of these accounts what is older than `before` and was kept beside events: who was told again, and of what failures."""
+    await database.write("SELECT webhooks_tidy($1, $2)", accounts, before, again=True)

@@ -82,6 +82,8 @@ def _why(delivery: DeliveryWithAttempts, facts: Facts, now: datetime) -> tuple[s
             return "delivered", f"It arrived at attempt {delivery.attempt_count}: {last}.", "Nothing is to be done."
         case DeliveryStatus.GIVEN_UP:
             text = f"All {delivery.attempt_count} attempts failed; the last one: {last}."
+            if not delivery.attempts:
+                text = "It waited, untried, until its event was older than what the log keeps."
             return "given_up", text, f"Mend the receiver, then send it again: {retry}."
         case DeliveryStatus.PARKED:
             return (

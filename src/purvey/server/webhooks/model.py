@@ -19,14 +19,14 @@ class DeliveryStatus(StrEnum):
     WAITING = "waiting"
     """Made with its event, or resumed or replayed by the seller; it has a job. The attempts take it out: an answer of 2xx, or the
     last failure, within some 24 hours of the first attempt (28.8 with all jitter), longer while the lane is held back. Being
-    disabled takes it out to parked."""
+    disabled takes it out to parked; so long that its event is let go takes it out to given up."""
     DELIVERED = "delivered"
     """An attempt was answered with 2xx. For ever."""
     GIVEN_UP = "given_up"
-    """Seven attempts failed. For ever; a replay is a new delivery."""
+    """Seven attempts failed, or its event is older than what the log keeps. For ever; a replay is a new delivery."""
     PARKED = "parked"
     """The endpoint is or was disabled: by the seller, by the removal of its URL, or because it answered 410. Enabling the endpoint
-    takes it out; it stays as long as that takes."""
+    takes it out. Else it is given up when its event is older than what the log keeps: never, unless a retention is set."""
 
 
 STATES = StateTable(
@@ -35,7 +35,7 @@ STATES = StateTable(
         DeliveryStatus.WAITING: frozenset(DeliveryStatus),
         DeliveryStatus.DELIVERED: frozenset(),
         DeliveryStatus.GIVEN_UP: frozenset(),
-        DeliveryStatus.PARKED: frozenset({DeliveryStatus.WAITING}),
+        DeliveryStatus.PARKED: frozenset({DeliveryStatus.WAITING, DeliveryStatus.GIVEN_UP}),
     },
 )
 

@@ -6,9 +6,13 @@ Each batch is one transaction, so that it may be cut short anywhere; the next ru
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+import structlog
+
 from purvey.server.events import store
 from purvey.server.jobs.model import Done, Job, Outcome, RetryAt
 from purvey.server.kit.tools import Tools
+
+log = structlog.get_logger()
 
 EVERY = timedelta(hours=1)
 """How often old events are looked for."""
@@ -18,7 +22,7 @@ BATCHES = 200
 """Batches of one run at most; what is left is done by the next one, at once."""
 
 
-async def begin(tools: Tools, retention_days: int | None) -> None:
+async def begin_expiring(tools: Tools, retention_days: int | None) -> None:
     """Queue the job, unless it is there or nothing is to be let go."""
     if retention_days is not None:
         await store.queue_expiry(tools.database, tools.clock.now())
@@ -47,13 +51,18 @@ class Expire:
         left, last = BATCHES, ""
         while left > 0 and (accounts := await store.accounts_after(self._tools.database, last)):
             last = accounts[-1]
+            await store.tidy(self._tools.database, accounts, before)
             for account_id in await store.with_older(self._tools.database, accounts, before):
                 left -= await self._expire(account_id, left, before)
         return RetryAt(now + EVERY if left > 0 else now)
 
     async def _expire(self, account_id: str, most: int, before: datetime) -> int:
         """Return how many batches it took."""
+        now = self._tools.clock.now()
         for batch in range(1, most + 1):
-            if await store.expire(self._tools.database, account_id, before, BATCH) < BATCH:
+            went = await store.expire(self._tools.database, account_id, before, BATCH, now)
+            if went["freed"] or went["given_up"]:
+                log.info("events.expired", account=account_id, events=went["freed"], given_up=went["given_up"])
+            if went["freed"] < BATCH:
                 return batch
         return most
