@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from purvey.client import Purvey
 from purvey.client.calls import Answer, Call, Lost, Outcome, Pause, Request, Send, Step, Upload, steps
 from purvey.client.errors import (
     APIError,
@@ -15,6 +16,7 @@ from purvey.client.errors import (
     CursorExpired,
     InvalidTransition,
     NoAnswer,
+    NoAPIKey,
     NotFound,
     RateLimited,
     ServerError,
@@ -259,3 +261,15 @@ def test_following_raises_what_will_not_pass(code: str, status: int) -> None:
     assert given == [5]
     assert isinstance(error, APIError)
     assert error.code == code
+
+
+@pytest.mark.parametrize("key", ["lb_\u00e4", "lb_a\nb", "lb_a\u2026"])
+def test_what_no_header_can_hold_is_no_key(key: str) -> None:
+    with pytest.raises(NoAPIKey, match="copy it anew"):
+        Purvey(key)
+    assert Purvey(" lb_key\r\n").transport.account.api_key == "lb_key"
+
+
+def test_an_address_without_a_scheme_is_refused_at_once() -> None:
+    with pytest.raises(ValueError, match="must begin with http:// or https://, not be"):
+        Purvey("lb_key", "127.0.0.1:8000")

@@ -6,11 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from market import Bought, Market
 from purvey.agent import Agent, File, Text, Url
+from purvey.agent.ledger import Ledger
+from purvey.agent.work import Work
+from purvey.client import AsyncPurvey
 from purvey.client.objects import Event
 from served import listening
+from telling import receiving
 
 QUESTION = {"key": "birth_date", "type": "date", "label": "Your birth date"}
 
@@ -125,3 +130,31 @@ async def test_what_was_accepted_is_done_after_a_restart_and_what_was_done_is_no
         await fulfilled(market, bought)
     await again.stop()
     assert sorted(calls) == ["before@example.com", "missed@example.com", "quick@example.com", *["slow@example.com"] * 2]
+
+
+async def test_an_order_whose_event_is_gone_holds_nobody_up(market: Market, tmp_path: Path) -> None:
+    state = tmp_path / "state.json"
+    state.write_text(json.dumps({"cursor": None, "sequence": 0, "done": {}, "owed": ["evt_gone"]}))
+    listing = await market.generated()
+    agent = Agent(market.shop.key, market.shop.url, state=state)
+    agent.on("order.paid")(lambda event: f"for {event.data.buyer_email}")
+    polling = asyncio.create_task(agent.polling())
+    await fulfilled(market, await market.buy(listing))
+    polling.cancel()
+    await asyncio.gather(polling, return_exceptions=True)
+    assert json.loads(state.read_text())["owed"] == []
+
+
+async def test_polling_begins_when_the_server_is_there() -> None:
+    answers, pauses = [503, 200, 200], list[float]()
+    page = {"object": "list", "data": [], "has_more": False, "cursor": None}
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+
+    async with receiving() as away, AsyncPurvey("lb_key", away.url, max_retries=0) as client:
+        away.answering = lambda _: web.json_response(page, status=answers.pop(0))
+        work = Work(client, [], Ledger(None), 8)
+        work.sleep = sleep
+        await Agent("lb_key", away.url)._begin_patiently(client, work)
+    assert (answers, len(pauses)) == ([], 1)

@@ -18,7 +18,15 @@ from purvey.agent.ledger import Ledger
 from purvey.agent.listening import App
 from purvey.agent.work import Handler, Wanted, Work
 from purvey.client.clients import AsyncPurvey
-from purvey.client.errors import CursorExpired, PurveyError
+from purvey.client.errors import (
+    CursorExpired,
+    NoAnswer,
+    NotFound,
+    PurveyError,
+    RateLimited,
+    ServerError,
+    UnreadableAnswer,
+)
 from purvey.client.objects import Event
 from purvey.webhooks import MalformedHeader, verify
 
@@ -122,7 +130,7 @@ class Agent:
         """Do as `poll`, within an event loop that is there already, until cancelled."""
         client, work = self._open()
         try:
-            await self._begin(client, work)
+            await self._begin_patiently(client, work)
             while True:
                 try:
                     async for event in client.events.follow(after=self._ledger.position):
@@ -150,10 +158,19 @@ class Agent:
         await self._close()
 
     def _open(self) -> tuple[AsyncPurvey, Work]:
-        self._client = AsyncPurvey(*self._account)
+        client = AsyncPurvey(*self._account)
         self._ledger = Ledger(self._state)
+        self._client = client
         self.work = Work(self._client, self._wanted, self._ledger, self._at_once)
         return self._client, self.work
+
+    async def _begin_patiently(self, client: AsyncPurvey, work: Work) -> None:
+        while True:
+            try:
+                return await self._begin(client, work)
+            except (NoAnswer, UnreadableAnswer, ServerError, RateLimited) as error:
+                log.warning("the server is away, and will be asked again: %s", error)
+                await work.sleep(TRY_AGAIN_AFTER)
 
     async def _begin(self, client: AsyncPurvey, work: Work) -> None:
         """Take up what is owed; the first time, that is what the orders wait for, and the log is read from its end on."""
@@ -167,7 +184,11 @@ class Agent:
             ]
             self._ledger.begin(newest[0] if newest else None, set(paid))
         for event_id in sorted(self._ledger.owed):
-            work.accept(await client.events.get(event_id))
+            try:
+                work.accept(await client.events.get(event_id))
+            except NotFound:
+                log.exception("the order of %s waited so long that its event has fallen off the log", event_id)
+                self._ledger.forgo(event_id)
             await work.until_fewer(MOST_UNDER_WAY)
 
     async def _close(self) -> None:
@@ -176,6 +197,7 @@ class Agent:
             await work.stop(STOP_WITHIN)
         if client is not None:
             await client.close()
+        self._ledger.close()
 
     async def _keep_catching_up(self, client: AsyncPurvey, work: Work) -> None:
         while True:
@@ -185,7 +207,7 @@ class Agent:
             except CursorExpired as error:
                 self._begin_anew(error)
                 pause = 0.0
-            except PurveyError as error:
+            except (PurveyError, OSError) as error:
                 log.warning("could not read the log, and will try again: %s", error)
                 pause = TRY_AGAIN_AFTER
             await asyncio.sleep(pause)

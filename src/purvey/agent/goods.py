@@ -41,8 +41,7 @@ def listed(goods: Goods) -> list[Good]:
     """Return what was returned as a list; raise TypeError for what is no such thing."""
     if goods is None:
         return []
-    several = [goods] if isinstance(goods, str | Text | Url | File) else list(goods)
-    return [_good(one) for one in several]
+    return [_good(one) for one in (goods if isinstance(goods, list | tuple) else [goods])]
 
 
 def _good(one: Any) -> Good:

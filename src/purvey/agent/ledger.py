@@ -6,17 +6,28 @@ be missing; what was done beyond it is listed by id until it does. `owed` are or
 
 import json
 import os
+import sys
 from collections import deque
 from pathlib import Path
+from typing import IO
 
+from purvey.client.errors import PurveyError
 from purvey.client.objects import Event
+
+if sys.platform != "win32":
+    import fcntl
+
+
+class StateInUse(PurveyError):
+    """Another process, or another agent of this one, writes to the file."""
 
 
 class Ledger:
-    """The file, or nothing but memory where there is none. One process writes to it at a time."""
+    """The file, or nothing but memory where there is none. One agent writes to it at a time: raises StateInUse for a second one."""
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
+        self._held = None if path is None else _held(path)
         self._walked: deque[tuple[str, int]] = deque()
         self._done: dict[str, int] = {}
         self.cursor: str | None = None
@@ -33,6 +44,11 @@ class Ledger:
         """The last event that was read from the log."""
         return self._walked[-1][0] if self._walked else self.cursor
 
+    def close(self) -> None:
+        """Let another agent have the file."""
+        if self._held is not None:
+            self._held.close()
+
     def begin(self, newest: Event | None, owed: set[str]) -> None:
         """Begin behind the newest event there is, with some older ones that are yet to be done."""
         self.is_new = False
@@ -45,6 +61,11 @@ class Ledger:
         """Read the log from where it begins: the cursor has fallen off. What was done stays done."""
         self.cursor = None
         self._walked.clear()
+
+    def forgo(self, event_id: str) -> None:
+        """Note that an event that was owed cannot be had any more."""
+        self.owed.discard(event_id)
+        self._save()
 
     def is_done(self, event: Event) -> bool:
         """Return whether an event was done."""
@@ -73,3 +94,17 @@ class Ledger:
             file.flush()
             os.fsync(file.fileno())
         fresh.replace(self._path)
+
+
+def _held(path: Path) -> IO[bytes]:
+    """Hold a file beside the ledger until it is closed, or the process dies; on Windows, nobody is kept away."""
+    file = path.with_name(f"{path.name}.lock").open("ab")
+    if sys.platform != "win32":
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.close()
+            raise StateInUse(
+                f"Another agent writes to {path}: give each process a state file of its own, or run one process."
+            ) from None
+    return file

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from purvey.agent.goods import Goods, listed, prepared
+from purvey.agent.goods import Good, Goods, listed, prepared
 from purvey.agent.ledger import Ledger
 from purvey.client.clients import AsyncPurvey
 from purvey.client.errors import AlreadyFulfilled, InvalidTransition, NotFound
@@ -48,6 +48,8 @@ class Work:
         self._ledger = ledger
         self._slots = asyncio.Semaphore(at_once)
         self._under_way: dict[str, asyncio.Task[None]] = {}
+        self._pausing: set[asyncio.Task[None]] = set()
+        self._stopping = False
         self._ended = asyncio.Event()
         self.sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
@@ -70,7 +72,10 @@ class Work:
         return True
 
     async def stop(self, within: float) -> None:
-        """Let what is under way end for so many seconds; the rest is found again by the next start."""
+        """Let what runs end for so many seconds; the rest, and what waits to be run again, is found by the next start."""
+        self._stopping = True
+        for task in self._pausing:
+            task.cancel()
         tasks = list(self._under_way.values())
         if tasks:
             await asyncio.wait(tasks, timeout=within)
@@ -83,43 +88,60 @@ class Work:
         try:
             for handler in handlers:
                 while not await self._succeeds(event, handler):
-                    pause = min(FIRST_PAUSE * (1 << min(failures, 10)), LONGEST_PAUSE)
+                    await self._pause(failures)
                     failures += 1
-                    await self.sleep(pause * random.uniform(0.75, 1.25))  # noqa: S311  # jitter, no secret
             self._ledger.finish(event)
         finally:
             del self._under_way[event.id]
             self._ended.set()
 
+    async def _pause(self, failures: int) -> None:
+        """Wait until a handler that failed is run again; a stop does not wait for that."""
+        task = asyncio.current_task()
+        if self._stopping or task is None:
+            raise asyncio.CancelledError
+        self._pausing.add(task)
+        try:
+            pause = min(FIRST_PAUSE * (1 << min(failures, 10)), LONGEST_PAUSE)
+            await self.sleep(pause * random.uniform(0.75, 1.25))  # noqa: S311  # jitter, no secret
+        finally:
+            self._pausing.discard(task)
+
     async def _succeeds(self, event: Event, handler: Handler) -> bool:
         try:
             async with self._slots:
-                await self._run(event, handler)
-        except (AlreadyFulfilled, InvalidTransition, NotFound) as error:
-            log.info("%s of %s: nothing to do any more: %s", event.type, event.order_id, error)
+                if await self._is_wanted(event):
+                    await self._deliver(event, listed(await _returned(handler, event)))
         except Exception:
             log.exception("%s of %s failed, and will be tried again", event.type, event.order_id)
             return False
         return True
 
-    async def _run(self, event: Event, handler: Handler) -> None:
-        if not await self._is_wanted(event):
+    async def _deliver(self, event: Event, goods: Sequence[Good]) -> None:
+        """Give the buyer what was made, unless the order does not wait for it any more."""
+        if not goods or not event.order_id:
             return
-        returned: Any
-        if inspect.iscoroutinefunction(handler):
-            returned = await handler(event)
-        else:
-            returned = await asyncio.to_thread(handler, event)
-            if inspect.isawaitable(returned):
-                returned = await returned
-        goods = listed(returned)
-        if goods and event.order_id:
-            deliverables = [await prepared(self._client, one) for one in goods]
+        deliverables = [await prepared(self._client, one) for one in goods]
+        try:
             await self._client.orders.fulfill(event.order_id, deliverables=deliverables)
+        except (AlreadyFulfilled, InvalidTransition, NotFound) as error:
+            log.info("%s of %s: nothing to do any more: %s", event.type, event.order_id, error)
 
     async def _is_wanted(self, event: Event) -> bool:
         """Return whether a paid order still waits for its content; every other event is always wanted."""
         if event.type != "order.paid" or not event.order_id or event.data.get("content_type") != "generated":
             return True
-        order = await self._client.orders.get(event.order_id)
+        try:
+            order = await self._client.orders.get(event.order_id)
+        except NotFound as error:
+            log.info("%s of %s: nothing to do any more: %s", event.type, event.order_id, error)
+            return False
         return order.status in WAITING and order.payment_status != "refunded"
+
+
+async def _returned(handler: Handler, event: Event) -> Any:
+    """Run a handler: one that is not asynchronous in a thread."""
+    if inspect.iscoroutinefunction(handler):
+        return await handler(event)
+    returned = await asyncio.to_thread(handler, event)
+    return await returned if inspect.isawaitable(returned) else returned

@@ -22,7 +22,11 @@ def _account(api_key: str | None, base_url: str | None, timeout: float, retries:
         raise NoAPIKey(
             "There is no API key: give `api_key`, or set PURVEY_API_KEY to what `purvey accounts create` printed."
         )
-    url = base_url or os.environ.get("PURVEY_API_URL") or DEFAULT_URL
+    if not (key := key.strip()).isascii() or not key.isprintable():
+        raise NoAPIKey(f"The API key ends in {key[-4:]!r} and has characters that no key has; copy it anew.")
+    url = (base_url or os.environ.get("PURVEY_API_URL") or DEFAULT_URL).strip()
+    if not url.startswith(("http://", "https://")):
+        raise ValueError(f"The server's address must begin with http:// or https://, not be {url!r}.")
     return Account(url.rstrip("/"), key, float(timeout), retries)
 
 
