@@ -99,6 +99,7 @@ SELLERS: Mapping[str, Seller] = MappingProxyType(
         "GET /v1/orders/{order_id}/history": Seller(ORDER),
         "PATCH /v1/orders/{order_id}": Seller(ORDER, body={"buyer_email": "somebody.else@example.com"}),
         "POST /v1/orders/{order_id}/resend": Seller(ORDER),
+        "POST /v1/orders/{order_id}/release": Seller(ORDER),
         "POST /v1/orders/{order_id}/grants/revoke": Seller(ORDER, status=409),
         "POST /v1/orders/{order_id}/deliver": Seller(ORDER, body=TEXT),
         "POST /v1/orders/{order_id}/fulfill": Seller(ORDER, body={"deliverables": [TEXT]}),

@@ -845,6 +845,16 @@ LINKS = [
         checks={"it is, once": one("orders WHERE account_id = $1 AND version = 3")},
     ),
     Act(
+        "a hold ends",
+        ("fulfillment.actions.Fulfillment.change", "mail.work.SendMail.run"),
+        asks("POST", "/v1/orders/{order}/release"),
+        in_turn(BUY_STATIC, scenes.held),
+        checks={
+            "it does, once": one("orders WHERE account_id = $1 AND version = 3 AND held_at IS NULL"),
+            "the buyer has one fresh link": one("messages WHERE account_id = $1 AND template = 'fresh_link'"),
+        },
+    ),
+    Act(
         "an address is put right",
         ("fulfillment.actions.Fulfillment.change", "mail.work.SendMail.run"),
         asks("PATCH", "/v1/orders/{order}", json={"buyer_email": "right@example.com"}),

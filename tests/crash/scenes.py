@@ -362,6 +362,11 @@ async def warned_at_stripe(scene: Scene) -> None:
     scene.stage.stripe.books.warn(scene.names["intent"])
 
 
+async def held(scene: Scene) -> None:
+    """Have the order on hold."""
+    await scene.sql("UPDATE orders SET held_at = paid_at WHERE id = $1 RETURNING id", scene.names["order"])
+
+
 async def token(scene: Scene) -> None:
     """Have the token of the access page at hand: `{token}`."""
     sealed = await scene.sql("SELECT access_sealed FROM orders WHERE id = $1", scene.names["order"])

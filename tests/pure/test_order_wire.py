@@ -55,7 +55,7 @@ EVENT_FIELDS = {
     "disputed_at",
     "created_at",
 }
-API_FIELDS = EVENT_FIELDS | {"delivered_items", "access_url", "readiness"}
+API_FIELDS = EVENT_FIELDS | {"delivered_items", "access_url", "held_at", "readiness"}
 
 
 def fulfilled(**changes: Any) -> Order:

@@ -292,6 +292,7 @@ class Order(Shape):
     dispute_due_at: str | None
     fulfill_due_at: str | None
     late_at: str | None
+    held_at: str | None
     paid_at: str
     fulfilled_at: str | None
     handed_off_at: str | None

@@ -110,6 +110,12 @@ def revoke_grants(order_id: str, *, idempotency_key: str | None = None) -> Call[
     return Call("POST", path, Order, {"order_id": order_id}, idempotency_key=idempotency_key)
 
 
+def release_order(order_id: str, *, idempotency_key: str | None = None) -> Call[Order]:
+    """Let the buyer of an order that is on hold, because its payment may be fraud, have what was bought."""
+    path = "/v1/orders/{order_id}/release"
+    return Call("POST", path, Order, {"order_id": order_id}, idempotency_key=idempotency_key)
+
+
 def redeliver_order(order_id: str, *, idempotency_key: str | None = None) -> Call[RedeliveryAck]:
     """Have all events of an order told again."""
     path = "/v1/orders/{order_id}/redeliver"
@@ -141,6 +147,7 @@ class Orders(Group):
     refund = Method(refund_order)
     resend = Method(resend_order)
     revoke_grants = Method(revoke_grants)
+    release = Method(release_order)
     redeliver = Method(redeliver_order)
     retry = Method(retry_order)
     callback = Method(read_callback)
@@ -160,6 +167,7 @@ class AsyncOrders(AsyncGroup):
     refund = AsyncMethod(refund_order)
     resend = AsyncMethod(resend_order)
     revoke_grants = AsyncMethod(revoke_grants)
+    release = AsyncMethod(release_order)
     redeliver = AsyncMethod(redeliver_order)
     retry = AsyncMethod(retry_order)
     callback = AsyncMethod(read_callback)

@@ -24,6 +24,7 @@ BACK = "The page that the mail about the order leads to says how to go on."
 CLOSED: dict[Door, tuple[type[Gone], str]] = {
     Door.EXPIRED: (GrantExpired, f"This link's time is over. {BACK}"),
     Door.EXHAUSTED: (GrantExhausted, f"All downloads of this order are used up. {BACK}"),
+    Door.HELD: (GrantRevoked, "This order is on hold until its seller has looked at the payment."),
     Door.REVOKED: (GrantRevoked, "Access to this order was withdrawn."),
 }
 
@@ -139,7 +140,7 @@ def closed(door: Door) -> Gone:
 def _is_live(target: Target) -> bool:
     """Return whether the grant may still be used to finish what was begun: its time and count do not matter for that."""
     order = target.order
-    return target.grant.revoked_at is None and not rules.is_withdrawn(order)
+    return target.grant.revoked_at is None and not rules.is_barred(order)
 
 
 async def _files(tools: Tools, account_id: str, content: Iterable[Deliverable]) -> dict[str, File]:

@@ -82,6 +82,8 @@ class Door(StrEnum):
     """The grant's time is over."""
     EXHAUSTED = "exhausted"
     """The grant's downloads are used up."""
+    HELD = "held"
+    """The payment may be fraud: the seller is to give the money back, or to release the order."""
     REVOKED = "revoked"
     """The order was refunded, its dispute lost, or the seller withdrew the grant."""
 

@@ -30,8 +30,13 @@ def new_grant(order: Order, grant_id: str, now: datetime) -> NewGrant:
 
 
 def is_withdrawn(order: Order) -> bool:
-    """Return whether the money of `order` is gone: then nothing of it opens. The SQL function `orders_withdrawn` says the same."""
+    """Return whether the money of `order` is gone: then nothing of it ever opens again."""
     return order.payment_status is PaymentStatus.REFUNDED or order.dispute_status == "lost"
+
+
+def is_barred(order: Order) -> bool:
+    """Return whether nothing of `order` opens, whatever its grant says. The SQL function `orders_withdrawn` says the same."""
+    return is_withdrawn(order) or order.held_at is not None
 
 
 def look(order: Order, grant: Grant | None, now: datetime) -> Door:
@@ -40,8 +45,12 @@ def look(order: Order, grant: Grant | None, now: datetime) -> Door:
         return Door.REVOKED
     if order.status is Status.HANDED_OFF:
         return Door.HANDED_OFF
-    if order.status is not Status.FULFILLED:
-        return Door.WAITING
+    if order.held_at is not None:
+        return Door.HELD
+    return _granted(grant, now) if order.status is Status.FULFILLED else Door.WAITING
+
+
+def _granted(grant: Grant | None, now: datetime) -> Door:
     if grant is None:
         return Door.REVOKED
     if now >= grant.expires_at:

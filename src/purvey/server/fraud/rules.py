@@ -9,19 +9,18 @@ from purvey.server.payments.model import FraudWarning, Notice, handled
 
 
 def hold(warning: FraudWarning, notice: Notice | None, seen: Seen, draw: Draw) -> Transition | None:
-    """Return the transition that closes the access of a suspect order and tells its seller; None if its money went back before.
+    """Return the transition that puts a suspect order on hold and tells its seller; None if its money went back, or it is held.
 
-    The seller, who may know the buyer, opens it again by mailing a fresh link.
+    What is made for it goes on being made, and is kept; the seller, who may know the buyer, releases it (`links.release`).
     """
     order = seen.order
-    if order.payment_status is PaymentStatus.REFUNDED:
+    if order.payment_status is PaymentStatus.REFUNDED or order.held_at is not None:
         return None
-    after = orders.change(order)
+    after = orders.change(order, held_at=draw.now)
     return Transition(
         before=order,
         after=after,
         steps=orders.steps(order, [("hold_for_fraud", after)], warning.provider),
-        ends_grant=True,
         messages=[message(after, Template.FRAUD, draw, reason=warning.kind)],
         notice=handled(notice, order.id) if notice else None,
     )

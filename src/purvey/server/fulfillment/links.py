@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from purvey.server.access.model import Door, Grant
-from purvey.server.access.rules import is_withdrawn, look, new_grant
+from purvey.server.access.rules import is_barred, is_withdrawn, look, new_grant
 from purvey.server.errors import InvalidTransition
 from purvey.server.fulfillment.model import Draw, Seen, Transition
 from purvey.server.fulfillment.rules import message
@@ -41,8 +41,18 @@ def ask(token_hash: bytes | None, seen: Seen, draw: Draw) -> Transition | None:
 
 
 def resend(seen: Seen, draw: Draw) -> Transition:
-    """Return the fresh link that a seller sends. What was withdrawn is given back by it; what is not ready yet stays so."""
+    """Return the fresh link that a seller sends. What was withdrawn is given back by it; what is not ready yet stays so.
+
+    An order on hold is not opened by the way: whoever resends may be a program that knows nothing of the warning.
+    """
     order = seen.order
+    if order.held_at is not None and not is_withdrawn(order):
+        raise InvalidTransition(
+            f"Order {order.id} is on hold, because its payment may be fraud. Release it first: POST /v1/orders/{order.id}/release.",
+            current_status=order.status,
+            held_at=order.held_at,
+            allowed_statuses=[],
+        )
     if order.status is Status.HANDED_OFF or is_withdrawn(order):
         raise InvalidTransition(
             f"Order {order.id} {'was paid back' if is_withdrawn(order) else 'is delivered by its seller'}: no link opens anything.",
@@ -51,6 +61,21 @@ def resend(seen: Seen, draw: Draw) -> Transition:
             allowed_statuses=[Status.PROCESSING, Status.FULFILLED],
         )
     return _renewed(order, "resend", "seller", draw, opens=order.status is Status.FULFILLED, mails=True)
+
+
+def release(seen: Seen, draw: Draw) -> Transition | None:
+    """Return what ends the hold of a suspect order; None when it is not on hold. `seen.beside` is the live grant.
+
+    The buyer, who may have had hours of it taken away, is mailed a fresh link to what is there; what is not there yet goes on.
+    """
+    order = seen.order
+    if order.held_at is None:
+        return None
+    opens = order.status is Status.FULFILLED and seen.beside is not None and not is_withdrawn(order)
+    if opens:
+        return _renewed(order, "release", "seller", draw, opens=True, mails=True, held_at=None)
+    after = orders.change(order, held_at=None)
+    return Transition(before=order, after=after, steps=orders.steps(order, [("release", after)], "seller"))
 
 
 def revoke(seen: Seen, draw: Draw) -> Transition | None:
@@ -80,7 +105,7 @@ def correct(email: str, seen: Seen, draw: Draw) -> Transition | None:
     if order.buyer_email == email:
         return None
     opens = order.status is Status.FULFILLED and seen.beside is not None
-    mails = not is_withdrawn(order) and (opens or order.status is Status.PROCESSING)
+    mails = not is_barred(order) and (opens or order.status is Status.PROCESSING)
     detail = msgspec.Raw(msgspec.json.encode({"before": order.buyer_email, "after": email}))
     return _renewed(order, orders.CORRECT, "seller", draw, opens=opens, mails=mails, detail=detail, buyer_email=email)
 

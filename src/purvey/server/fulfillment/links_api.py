@@ -1,4 +1,4 @@
-"""The routes by which a seller helps a buyer back in, keeps one out, or puts an address right."""
+"""The routes by which a seller helps a buyer back in, keeps one out, ends a hold, or puts an address right."""
 
 from functools import partial
 
@@ -31,7 +31,9 @@ class Correction(Body):
     "/v1/orders/{order_id:str}/resend",
     status_code=200,
     tags=["Orders"],
-    responses=problems(_404=UNKNOWN, _409="The seller delivers it, or it was paid back: there is nothing to open."),
+    responses=problems(
+        _404=UNKNOWN, _409="The seller delivers it, it was paid back, or it is on hold: there is nothing to open."
+    ),
 )
 @once()
 async def resend(
@@ -65,6 +67,24 @@ async def revoke(
     return answer(await fulfillment.change(command))
 
 
+@post("/v1/orders/{order_id:str}/release", status_code=200, tags=["Orders"], responses=problems(_404=UNKNOWN))
+@once()
+async def release(
+    order_id: FromPath[str],
+    account: Given[Account],
+    fulfillment: Given[Fulfillment],
+    tools: Given[Tools],
+    claim: Claim | None,
+) -> OrderOut | Recorded:
+    """Let the buyer of an order that is on hold (`held_at`), because its payment may be fraud, have what was bought.
+
+    The buyer is mailed a fresh link, whose time and count begin anew. An order that is not on hold stays as it is.
+    """
+    beside = partial(access.live_grant, tools)
+    command = Change(account_id=account.id, order_id=order_id, decide=links.release, claim=claim, beside=beside)
+    return answer(await fulfillment.change(command))
+
+
 @patch(
     "/v1/orders/{order_id:str}",
     tags=["Orders"],
@@ -95,4 +115,4 @@ def _checked(text: str) -> str:
         raise invalid([FieldError(loc=["buyer_email"], msg=str(error), type="email")]) from None
 
 
-handlers = (resend, revoke, correct)
+handlers = (resend, revoke, release, correct)

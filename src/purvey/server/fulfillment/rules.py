@@ -69,7 +69,7 @@ def restocked(order: Order, checkout: Checkout, key: str, draw: Draw) -> Transit
         steps=orders.steps(order, [("restock", settled)], "stock"),
         grant=grant,
         key=_sale(settled, key),
-        messages=[message(settled, Template.READY, draw, grant)],
+        messages=ready(settled, draw, grant),
         events=[event(settled, EventType.ORDER_FULFILLED, content, draw)],
     )
 
@@ -133,7 +133,7 @@ def delivered(order: Order, command: Deliver, draw: Draw, actor: str = "seller")
         steps=orders.steps(order, [("deliver", settled)], actor),
         content=content,
         grant=grant,
-        messages=[message(settled, Template.READY, draw, grant)],
+        messages=ready(settled, draw, grant),
         events=[event(settled, EventType.ORDER_FULFILLED, shown, draw)],
     )
 
@@ -197,6 +197,11 @@ def event(order: Order, kind: EventType, content: Sequence[wire.DeliverableFacts
         order_id=order.id,
         data=wire.event_data(order, content),
     )
+
+
+def ready(order: Order, draw: Draw, grant: NewGrant | None) -> list[NewMessage]:
+    """Return the mail that says that the content of `order` is there; none while it is on hold: its release sends one."""
+    return [] if order.held_at else [message(order, Template.READY, draw, grant)]
 
 
 def type_facts(content: Sequence[Deliverable]) -> list[wire.DeliverableFacts]:

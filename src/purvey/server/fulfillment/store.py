@@ -120,4 +120,5 @@ def _change(before: Order, after: Order) -> tuple[Any, ...]:
         after.handed_off_at,
         after.refunded_at,
         after.disputed_at,
+        after.held_at,
     )

@@ -59,7 +59,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     `refund_amount` has gone back to the buyer, `refund_pending` was asked of the provider and is not answered yet. `fresh_links` is
     how many links the buyer asked for. `dispute_reference` is the provider's id of the dispute that is told here, and
     `dispute_told_at` its instant of what we know of it last. `fulfill_due_at` is the seller's promise, if there is one, `on_late`
-    what follows when it is not kept; `late_at` is when that was found.
+    what follows when it is not kept; `late_at` is when that was found. While `held_at` is there,
+    its payment may be fraud, and nothing of it opens.
     """
 
     account_id: str
@@ -98,6 +99,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     on_late: OnLate = "remind"
     late_text: str | None = None
     late_at: datetime | None = None
+    held_at: datetime | None = None
     paid_at: datetime
     fulfilled_at: datetime | None = None
     handed_off_at: datetime | None = None

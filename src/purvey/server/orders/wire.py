@@ -111,6 +111,7 @@ class OrderOut(OrderFacts, frozen=True, kw_only=True):
     deliverables: Sequence[DeliverableOut]  # type: ignore[assignment]  # the same list, with what each holds
     delivered_items: msgspec.Raw
     access_url: str | None
+    held_at: datetime | None
     readiness: OrderReadiness
 
 
@@ -157,12 +158,36 @@ def event_data(order: Order, deliverables: Sequence[DeliverableFacts]) -> str:
 
 def readiness(order: Order) -> OrderReadiness:
     """Return what is still to be done for the buyer of `order`."""
-    if order.status is not Status.PROCESSING or order.payment_status is PaymentStatus.REFUNDED:
+    if order.payment_status is PaymentStatus.REFUNDED:
+        return OrderReadiness(fulfilled=order.status is Status.FULFILLED)
+    if order.held_at is not None:
+        return _held(order)
+    if order.status is not Status.PROCESSING:
         return OrderReadiness(fulfilled=order.status is Status.FULFILLED)
     if order.content_type == "static":
         return _without_key(order)
     actions = _missing(order)
     return OrderReadiness(fulfilled=False, actions=actions, next=actions[0] if actions else None)
+
+
+def _held(order: Order) -> OrderReadiness:
+    """Return the choice that the seller of a suspect order has. What is made for it meanwhile opens when it is released."""
+    refund = Action(
+        code="fraud_suspected",
+        kind="api",
+        priority="required",
+        message="The card's network warns of fraud, and the order is on hold. A refund prevents the dispute that mostly follows.",
+        resolve={"method": "POST", "endpoint": f"/v1/orders/{order.id}/refund"},
+    )
+    release = Action(
+        code="release_hold",
+        kind="api",
+        priority="suggested",
+        message="Or, if you know the buyer, release the order.",
+        resolve={"method": "POST", "endpoint": f"/v1/orders/{order.id}/release"},
+    )
+    fulfilled = order.status is Status.FULFILLED
+    return OrderReadiness(fulfilled=fulfilled, actions=(refund, release), next=refund)
 
 
 def _missing(order: Order) -> tuple[Action, ...]:
@@ -217,5 +242,6 @@ def order_out(order: Order, deliverables: Sequence[DeliverableOut], access_url: 
         **facts(order, deliverables),  # type: ignore[arg-type]  # named above
         delivered_items=order.delivered_items or NOTHING,
         access_url=access_url,
+        held_at=order.held_at,
         readiness=readiness(order),
     )

@@ -217,7 +217,7 @@ async def _item(deliverable: Deliverable, link: str, seen: access.Look) -> views
 
 def _gone(seen: access.Look, shop: Shop, token: str) -> views.GoneView:
     order = seen.order
-    reason = _money_back(order) or REASONS.get(seen.door, "revoked")
+    reason = _money_back(order) or REASONS.get(seen.door, "held" if seen.door is Door.HELD else "revoked")
     return views.GoneView(
         test_mode=shop.test_mode,
         purchase=purchase_of(order),

@@ -39,6 +39,7 @@ STATES: dict[Door, views.PurchaseState] = {
     Door.HANDED_OFF: "handed_off",
     Door.EXPIRED: "expired",
     Door.EXHAUSTED: "exhausted",
+    Door.HELD: "held",
     Door.REVOKED: "revoked",
 }
 

@@ -12,7 +12,7 @@ FieldType = Literal["text", "select", "date", "checkbox", "email", "number"]
 Availability = Literal["for_sale", "sold_out", "not_for_sale"]
 """`not_for_sale` is a draft or an archived listing; `sold_out` has no stock left."""
 
-GoneReason = Literal["expired", "exhausted", "revoked", "refunded", "disputed"]
+GoneReason = Literal["expired", "exhausted", "held", "revoked", "refunded", "disputed"]
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
@@ -363,7 +363,7 @@ class LibrarySignInView(Page, frozen=True, kw_only=True):
     action: str
 
 
-PurchaseState = Literal["ready", "waiting", "late", "handed_off", "expired", "exhausted", "revoked", "refunded"]
+PurchaseState = Literal["ready", "waiting", "late", "handed_off", "expired", "exhausted", "held", "revoked", "refunded"]
 """How a purchase stands. `revoked`: the seller withdrew it, or took the money back by a dispute."""
 
 

@@ -29,6 +29,10 @@ GONE: Mapping[GoneReason, tuple[str, str]] = {
         "This link is used up",
         "What you bought has been opened as often as this link allows.",
     ),
+    "held": (
+        "This order is on hold",
+        "The seller is looking at the payment for it. Until that is done, what you bought does not open.",
+    ),
     "revoked": (
         "This link no longer works",
         "The seller has withdrawn access to what you bought.",
@@ -50,6 +54,7 @@ PURCHASE_STATES: Mapping[PurchaseState, tuple[str, str]] = {
     "handed_off": ("note", "Delivered by the seller"),
     "expired": ("note", "Link expired"),
     "exhausted": ("note", "Link used up"),
+    "held": ("note", "On hold"),
     "revoked": ("bad", "Withdrawn"),
     "refunded": ("bad", "Refunded"),
 }

@@ -40,7 +40,7 @@ def answered(items: Items, result: Result, seen: Seen, draw: Draw) -> Transition
         after=settled,
         steps=orders.steps(order, [("answer", settled)], ACTOR),
         grant=grant,
-        messages=[rules.message(settled, Template.READY, draw, grant)],
+        messages=rules.ready(settled, draw, grant),
         events=[rules.event(settled, EventType.ORDER_FULFILLED, (), draw)],
         result=result,
     )
