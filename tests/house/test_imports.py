@@ -26,6 +26,33 @@ IMPURE = {
 }
 """What a model or a rule may not import, and why: time, chance and rows come in as arguments."""
 
+GOES_OUT = (
+    "aiohttp",
+    "httpx",
+    "requests",
+    "http.client",
+    "urllib.request",
+    "aiosmtplib",
+    "smtplib",
+    "obstore",
+    "stripe",
+    "socket",
+)
+WAYS_OUT = {
+    "kit/safe_http": "where strangers' addresses are called, and nowhere else",
+    "kit/embedded": "the database of this machine",
+    "mail/transports.py": "the mail server that the operator named",
+    "files/storage.py": "the store that the operator named",
+    "payments/stripe": "Stripe",
+    "doctor": "what the operator named, and this machine",
+    "serving.py": "this machine's own port",
+    "supervising.py": "this machine's own port",
+    "metrics/exposing.py": "this machine's own port",
+    "cli": "the server that a person named, from that person's machine",
+    "demo": "this machine",
+}
+"""The only places of the server that may open connections, and to what. What a seller has given is called by the first alone."""
+
 
 def test_no_import_is_inside_a_function() -> None:
     found = [
@@ -107,3 +134,16 @@ def room_of(path: Path) -> str:
 def is_within(name: str, package: str) -> bool:
     """Return whether the dotted `name` is `package` or inside it."""
     return name == package or name.startswith(f"{package}.")
+
+
+def test_connections_are_opened_where_they_may_be() -> None:
+    """Whatever calls an address must be named above: what a seller has given is called by `kit/safe_http` alone."""
+    found = {
+        path.relative_to(SERVER).as_posix()
+        for path in modules(SERVER)
+        for node in ast.walk(tree(path))
+        for name in imported(node)
+        if name == "asyncio.open_connection" or any(name == way or name.startswith(f"{way}.") for way in GOES_OUT)
+    }
+    assert [path for path in sorted(found) if not any(f"{path}/".startswith(f"{way}/") for way in WAYS_OUT)] == []
+    assert [way for way in WAYS_OUT if not any(f"{path}/".startswith(f"{way}/") for path in found)] == []
