@@ -6,8 +6,8 @@ import pytest
 
 from house.sources import ROOT, functions, modules
 
-NUMBERED = {"df": 22, "fu": 14, "dw": 28}
-"""Prefix -> the highest number: dynamic fulfillment, fulfillment, the dynamic callback."""
+NUMBERED = {"df": 22, "fu": 14, "ev": 13, "dw": 28}
+"""Prefix -> the highest number: dynamic fulfillment, fulfillment, events, the dynamic callback."""
 
 STORY = re.compile(r"test_([a-z]{2})_(\d+)_")
 

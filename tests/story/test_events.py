@@ -1,4 +1,4 @@
-"""The log as it is read: page by page, by waiting for what comes, and as a stream (EV-1 to EV-9)."""
+"""The log as it is read by waiting for what comes, and as a stream."""
 
 import asyncio
 import contextlib
@@ -10,8 +10,6 @@ import aiohttp
 
 from fakes import FakeClock
 from market import Market, expect
-
-TYPES = ["order.paid", "order.fulfilled", "order.refunded", "order.disputed"]
 
 
 async def until_waiting(market: Market, requests: int) -> None:
@@ -41,67 +39,6 @@ async def message(stream: aiohttp.StreamReader) -> dict[str, str]:
         block = (await stream.readuntil(b"\n\n")).decode()
     fields = [line.partition(": ") for line in block.splitlines() if line]
     return {name: value for name, _, value in fields}
-
-
-async def test_ev_1_an_event_is_in_the_log_whatever_its_webhook_met(market: Market) -> None:
-    market.outside.answers += [500]
-    bought = await market.buy(await market.generated())
-    order = await market.order(bought)
-    await market.outside.next_hook()
-    [event] = await market.events(f"order_id={order['id']}")
-    assert event["type"] == "order.paid"
-    assert expect(await market.shop.get(f"/v1/events/{event['id']}"), 200) == event
-
-
-async def test_ev_2_and_ev_3_the_log_has_what_became_of_orders_and_nothing_of_listings(market: Market) -> None:
-    listing = await market.listing()
-    await market.shop.post(f"/v1/listings/{listing['id']}/unpublish")
-    await market.shop.post(f"/v1/listings/{listing['id']}/publish")
-    await market.buy(listing)
-    assert [event["type"] for event in await market.events()] == ["order.paid", "order.fulfilled"]
-    for type_ in TYPES:
-        await page(market, f"type={type_}")
-    assert (await market.shop.get("/v1/events?type=listing.created")).status == 422
-
-
-async def test_ev_4_to_ev_6_pages_follow_one_another_under_every_filter(market: Market) -> None:
-    listing, other = await market.listing(), await market.listing()
-    orders = [await market.order(await market.buy(one)) for one in (listing, other, listing)]
-    everything = await market.events("limit=100")
-    assert [event["sequence"] for event in everything] == [1, 2, 3, 4, 5, 6]
-    mine = [event for event in everything if event["listing_id"] == listing["id"]]
-    for query, wanted in (
-        ("", everything),
-        (f"listing_id={listing['id']}", mine),
-        ("type=order.paid", everything[::2]),
-        (f"listing_id={listing['id']}&type=order.fulfilled", mine[1::2]),
-        (f"order_id={orders[1]['id']}", everything[2:4]),
-        (f"after={everything[2]['id']}", everything[3:]),
-        (f"after={everything[2]['id']}&order=desc", everything[1::-1]),
-        ("order=desc&type=order.paid", everything[4::-2]),
-        ("type=order.refunded", []),
-    ):
-        read, asked = [], query
-        while True:
-            found = await page(market, f"{asked}&limit=1")
-            read += found["data"]
-            if not found["has_more"]:
-                break
-            asked = f"{'&'.join(part for part in query.split('&') if not part.startswith('after='))}&cursor={found['cursor']}"
-        assert [event["id"] for event in read] == [event["id"] for event in wanted], query
-
-
-async def test_ev_7_to_ev_9_an_event_holds_the_very_bytes_that_the_callback_got(market: Market) -> None:
-    listing = await market.generated()
-    order = await market.order(await market.buy(listing))
-    hook = await market.outside.next_hook()
-    reply = await market.shop.get("/v1/events?limit=1")
-    assert hook.body in reply.body
-    [event] = reply.json["data"]
-    ids = {"account_id": market.shop.account.id, "listing_id": listing["id"], "order_id": order["id"]}
-    assert event.items() >= ({"object": "event", "type": "order.paid", "sequence": 1} | ids).items()
-    assert event["created_at"].endswith("Z")
-    assert event["data"].items() >= {"object": "order", "id": order["id"], "status": "paid", "amount": 500}.items()
 
 
 async def test_a_request_that_waits_is_answered_when_an_event_comes_that_fits(market: Market) -> None:

@@ -1,55 +1,23 @@
-"""Catching up (EV-10, EV-11): through an outage of the receiver and a death of the server, nothing is missed or doubled."""
+"""Catching up: through deaths of the receiver and of the server, each event is handled once and in order."""
 
 import asyncio
+import contextlib
 import signal
-from collections.abc import Iterator
+import sys
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
+import aiohttp
 import pytest
 
-from purvey import AsyncPurvey, Purvey
-from purvey.client.objects import Event
+from purvey import AsyncPurvey
 from purvey.server.demo.processes import free_port
-from running import Serve, open_folder, serving, until
-from story import seed_reconciling
+from running import Process, Serve, open_folder, process, serving, until
+from story.reconciling_receiver import Book
 
 SETTINGS = {"PURVEY_RATE_LIMITS": "off"}
-
-
-class NothingLeftError(Exception):
-    """The loop has nothing to do for now."""
-
-
-class OutageError(Exception):
-    """The receiver dies."""
-
-
-class Receiver:
-    """What handles events, on a machine that keeps one file: it dies before it handles its n-th event."""
-
-    def __init__(self, file: Path) -> None:
-        self.file = file
-        self.handled: list[int] = []
-        self.dies_at = 0
-
-    def load_cursor(self) -> str | None:
-        return self.file.read_text() if self.file.exists() else None
-
-    def save_cursor(self, cursor: str) -> None:
-        self.file.write_text(cursor)
-
-    def handle(self, event: Event) -> None:
-        if len(self.handled) + 1 == self.dies_at:
-            raise OutageError
-        self.handled.append(event.sequence)
-
-    def sleep(self, seconds: float) -> None:
-        assert seconds == 30
-        raise NothingLeftError
-
-    def run(self, client: Purvey) -> None:
-        """Run the loop as it is written until it has nothing to do, or dies."""
-        seed_reconciling.run(client, self, self.load_cursor, self.save_cursor, self.handle)
+TESTS = Path(__file__).parent.parent
 
 
 @pytest.fixture
@@ -60,48 +28,79 @@ def folder() -> Iterator[Path]:
 
 
 async def buy(server: Serve, listing_id: str, times: int) -> None:
-    for _ in range(times):
-        body = {"listing_id": listing_id, "buyer_email": "ada@example.com", "checkout_data": {}}
-        assert (await server.ask("POST", "/v1/checkouts", body=body)).status == 201
+    """Buy, each time with two events, until the server is gone."""
+    with contextlib.suppress(aiohttp.ClientError, ConnectionError):
+        for _ in range(times):
+            body = {"listing_id": listing_id, "buyer_email": "ada@example.com", "checkout_data": {}}
+            assert (await server.ask("POST", "/v1/checkouts", body=body)).status == 201
 
 
-async def test_ev_10_and_ev_11_each_event_is_handled_once_through_outages_and_a_kill_9(folder: Path) -> None:
+@contextlib.asynccontextmanager
+async def receiving(folder: Path, settings: Mapping[str, str], dies_at: int = 0) -> AsyncIterator[Process]:
+    """Run the receiver."""
+    command = (sys.executable, "-m", "story.reconciling_receiver", str(folder), str(dies_at))
+    async with process(*command, log=folder / "receiver.log", settings=settings) as receiver:
+        yield receiver
+
+
+@contextlib.asynccontextmanager
+async def beside(doing: Coroutine[Any, Any, None]) -> AsyncIterator[asyncio.Task[None]]:
+    """Do something as long as the context lasts."""
+    task = asyncio.create_task(doing)
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def keep_receiving(folder: Path, settings: Mapping[str, str]) -> None:
+    """Run the receiver, and start it again whenever it ends, as whatever looks after programs does."""
+    while True:
+        async with receiving(folder, settings) as receiver:
+            await receiver.child.wait()
+
+
+async def test_ev_10_each_event_is_handled_once_through_an_outage_of_the_receiver_and_a_kill_9_of_the_server(
+    folder: Path,
+) -> None:
     data, port = folder / "data", free_port()
-    receiver = Receiver(folder / "cursor")
     followed: list[int] = []
-    async with serving(data, settings=SETTINGS, port=port) as server:
-        key = (await server.account())["api_key"]
-        listing = await server.list_kit(key, price=0)
-        client, following_client = Purvey(key, server.url), AsyncPurvey(key, server.url)
+    book = Book(folder)
+    async with contextlib.AsyncExitStack() as background:
+        async with serving(data, settings=SETTINGS, port=port) as server:
+            key = (await server.account())["api_key"]
+            listing = await server.list_kit(key, price=0)
+            told = {"PURVEY_API_KEY": key, "PURVEY_API_URL": server.url, "PYTHONPATH": str(TESTS)}
+            client = await background.enter_async_context(AsyncPurvey(key, server.url))
 
-        async def follow() -> None:
-            async for event in following_client.events.follow():
-                followed.append(event.sequence)  # noqa: PERF401  # it never ends
+            async def follow() -> None:
+                async for event in client.events.follow():
+                    followed.append(event.sequence)  # noqa: PERF401  # it never ends
 
-        following = asyncio.create_task(follow())
-        await buy(server, listing["id"], 3)
-        receiver.dies_at = 4
-        with pytest.raises(OutageError):
-            await asyncio.to_thread(receiver.run, client)
-        assert receiver.handled == [1, 2, 3]
-        receiver.dies_at = 0
-        await buy(server, listing["id"], 1)
-        with pytest.raises(NothingLeftError):
-            await asyncio.to_thread(receiver.run, client)
-        await until(lambda: len(followed) == 8, "the follower has seen what there is")
-        await server.end(signal.SIGKILL)
-        server.log.unlink()
-    catching_up = asyncio.create_task(asyncio.to_thread(receiver.run, client))
-    async with serving(data, settings=SETTINGS, port=port) as server:
-        await buy(server, listing["id"], 2)
-        with pytest.raises(Exception):  # noqa: B017, PT011  # what the loop met while the server was away, or its end
-            await catching_up
-        with pytest.raises(NothingLeftError):
-            await asyncio.to_thread(receiver.run, client)
-        await until(lambda: len(followed) == 12, "the follower has gone on after the restart")
-        assert receiver.handled == followed == list(range(1, 13))
-        following.cancel()
-        await asyncio.gather(following, return_exceptions=True)
-        await following_client.close()
-        client.close()
-        await server.end()
+            following = await background.enter_async_context(beside(follow()))
+            await buy(server, listing["id"], 2)
+            async with receiving(folder, told, dies_at=3) as receiver:
+                assert await receiver.child.wait() == -signal.SIGKILL
+            assert book.sequences("handled") == [1, 2, 3]
+            await buy(server, listing["id"], 1)
+
+            await background.enter_async_context(beside(keep_receiving(folder, told)))
+            await until(lambda: len(book.sequences("handled")) >= 6, "the receiver has caught up")
+            assert book.sequences("again") == [3]
+            buying = asyncio.create_task(buy(server, listing["id"], 1000))
+            await until(lambda: len(book.sequences("handled")) > 10, "the receiver handles what comes")
+            assert await server.end(signal.SIGKILL) == -signal.SIGKILL
+            await buying
+            server.log.unlink()
+        async with serving(data, settings=SETTINGS, port=port) as server:
+            await buy(server, listing["id"], 2)
+            [last] = (await client.events.list(order="desc", limit=1)).data
+            assert last.sequence > 14
+            everything = list(range(1, last.sequence + 1))
+            await until(lambda: len(book.sequences("handled")) >= last.sequence, "the receiver has caught up")
+            await until(lambda: len(followed) >= last.sequence, "the follower has gone on")
+            assert (book.sequences("handled"), followed) == (everything, everything)
+            assert book.sequences("again") == [3]
+            assert not following.done()
+            await server.end()

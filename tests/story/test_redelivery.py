@@ -30,28 +30,6 @@ async def until(market: Market, endpoint: str, status: str, count: int) -> list[
     raise AssertionError(await deliveries(market, endpoint))
 
 
-async def test_ev_12_seven_failed_attempts_and_an_open_breaker_take_nothing_from_the_log(market: Market) -> None:
-    listing = await market.generated()
-    endpoint = listing["callback_endpoint_id"]
-    market.outside.answers[:] = [500] * 7
-    await market.buy(listing)
-    for number in range(1, 8):
-        await market.outside.next_hook()
-        status = "given_up" if number == 7 else "waiting"
-        [told] = await until(market, endpoint, status, 1)
-        while told["attempt_count"] < number:
-            [told] = await deliveries(market, endpoint)
-        if told["next_attempt_at"]:
-            market.later(seconds=30 * 3600 if number == 6 else 3 * 3600)
-    await market.shop.tools.database.write(
-        "UPDATE lanes SET breaker = 'open', held_until = $1 WHERE kind = 'webhook'", market.shop.clock.now()
-    )
-    [event] = await market.events()
-    assert (event["id"], event["type"]) == (told["event_id"], "order.paid")
-    seen = expect(await market.shop.get(f"/v1/deliveries/{told['id']}"), 200)
-    assert [attempt["status_code"] for attempt in seen["attempts"]] == [500] * 7
-
-
 async def test_ev_13_redeliver_tells_an_order_s_events_again_to_its_callback(market: Market) -> None:
     listing = await market.generated()
     own = expect(await market.shop.post("/v1/webhooks", json={"url": market.outside.hook_url + "?own"}), 201)
