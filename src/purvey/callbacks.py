@@ -20,6 +20,7 @@ from typing import Any
 from purvey.webhooks import (
     TOLERANCE,
     ChangedBody,
+    Headers,
     MalformedHeader,
     MissingHeader,
     SignatureError,
@@ -28,6 +29,7 @@ from purvey.webhooks import (
     check_time,
     listed,
     looks_rewritten,
+    lowered,
     raw,
 )
 
@@ -69,7 +71,7 @@ class DynamicOrder:
 
 def verify(
     body: bytes,
-    headers: Mapping[str, str],
+    headers: Headers,
     secret: str | Sequence[str],
     *,
     tolerance: float = TOLERANCE,
@@ -81,7 +83,7 @@ def verify(
     dynamic_webhook_secret; of several, one must fit. `now` is in Unix time (default: this machine's clock).
     """
     body, secrets = raw(body), listed(secret)
-    found = {name.lower(): value.strip() for name, value in headers.items()}
+    found = lowered(headers)
     key, timestamp, digest = _told(found)
     check_time(timestamp, time.time() if now is None else now, tolerance)
     message = b"%b.%d.%b" % (key.encode(), timestamp, body)

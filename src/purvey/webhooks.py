@@ -18,7 +18,7 @@ import hmac
 import json
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from purvey.client.errors import PurveyError
 from purvey.client.objects import Event
@@ -26,6 +26,9 @@ from purvey.signing import standard_key
 
 TOLERANCE = 300.0
 """Seconds by which the time of a signature may differ from ours, either way (Standard Webhooks)."""
+
+Headers = Mapping[str, str] | Iterable[tuple[str | bytes, str | bytes]]
+"""The headers of a request, as frameworks have them."""
 
 _STANDARD = ("webhook-id", "webhook-timestamp", "webhook-signature")
 _OWN = "x-listbee-signature"
@@ -59,7 +62,7 @@ class ChangedBody(WrongSignature):
 
 def verify(
     body: bytes,
-    headers: Mapping[str, str],
+    headers: Headers,
     secret: str | Sequence[str],
     *,
     tolerance: float = TOLERANCE,
@@ -67,12 +70,13 @@ def verify(
 ) -> Event:
     """Return the event that a webhook brings, or raise SignatureError with the reason.
 
-    `body` is what came over the wire, in bytes. Both kinds of headers are understood, webhook-signature (Standard Webhooks) and
-    X-ListBee-Signature, plain and timestamped; where both are there, the former counts, because it says when. `secret` is the
-    listing's or the endpoint's; of several, one must fit. `now` is in Unix time (default: this machine's clock).
+    `body` is what came over the wire, in bytes. `headers` may be a mapping, or pairs, as an ASGI server hands them on. Both kinds
+    are understood, webhook-signature (Standard Webhooks) and X-ListBee-Signature, plain and timestamped; where both are there,
+    the former counts, because it says when. `secret` is the listing's or the endpoint's; of several, one must fit. `now` is in
+    Unix time (default: this machine's clock).
     """
     body, secrets = raw(body), listed(secret)
-    found = {name.lower(): value.strip() for name, value in headers.items()}
+    found = lowered(headers)
     clock = time.time() if now is None else now
     if any(name in found for name in _STANDARD):
         _check_standard(body, found, secrets, clock, tolerance)
@@ -96,10 +100,22 @@ def raw(body: bytes) -> bytes:
 
 def listed(secret: str | Sequence[str]) -> list[str]:
     """Return the secrets, of which one must fit; raise ValueError where there is none."""
-    secrets = [secret] if isinstance(secret, str) else list(secret)
+    secrets = [secret] if isinstance(secret, str) else list(secret or ())
     if not secrets or not all(secrets):
         raise ValueError("There is no secret to check with.")
     return secrets
+
+
+def lowered(headers: Headers) -> dict[str, str]:
+    """Return the headers by their names in lower case."""
+    pairs = headers.items() if isinstance(headers, Mapping) else headers
+    return {_text(name).lower(): _text(value).strip() for name, value in pairs}
+
+
+def _text(part: str | bytes) -> str:
+    if not isinstance(part, str | bytes):
+        raise TypeError(f"A header's name and value are texts or bytes, not {type(part).__name__}.")
+    return part if isinstance(part, str) else part.decode("latin-1")
 
 
 def _check_standard(

@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Generator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -26,9 +27,10 @@ from purvey.client.errors import (
 )
 from purvey.client.following import follow
 from purvey.client.objects import Event, Listing, Order
-from purvey.client.orders import deliver_order, get_order
+from purvey.client.orders import deliver_order, get_order, list_orders
 from purvey.client.selling import create_listing, delete_listing, list_listings
 from purvey.client.transports import Give
+from purvey.client.webhooks import create_endpoint, replay
 
 RESET = Lost("the connection was reset")
 
@@ -273,3 +275,28 @@ def test_what_no_header_can_hold_is_no_key(key: str) -> None:
 def test_an_address_without_a_scheme_is_refused_at_once() -> None:
     with pytest.raises(ValueError, match="must begin with http:// or https://, not be"):
         Purvey("lb_key", "127.0.0.1:8000")
+
+
+@pytest.mark.parametrize("key", ["", "\u00e4", "a\nb", "a" * 256])
+def test_what_is_no_idempotency_key_is_refused_before_anything_is_sent(key: str) -> None:
+    with pytest.raises(ValueError, match="idempotency_key must be 1 to 255 characters"):
+        create_listing(name="Kit", price=5, idempotency_key=key).request()
+
+
+def test_an_instant_is_sent_with_its_offset_and_one_without_is_refused() -> None:
+    at = datetime(2026, 4, 17, 10, 23, tzinfo=UTC)
+    assert replay("whk_1", after=at).request().body == b'{"after": "2026-04-17T10:23:00+00:00"}'
+    assert ("created_after", "2026-04-17T10:23:00+00:00") in list_orders(created_after=at).call().request().query
+    for make in (
+        replay("whk_1", after=at.replace(tzinfo=None)),
+        list_orders(created_after=at.replace(tzinfo=None)).call(),
+    ):
+        with pytest.raises(ValueError, match="has no time zone"):
+            make.request()
+
+
+def test_what_json_cannot_hold_is_refused_before_anything_is_sent() -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        create_endpoint(url="https://hooks.example.com", rate_limit=float("nan")).request()
+    with pytest.raises(TypeError, match="cannot be sent as JSON"):
+        create_listing(name="Kit", price=5, metadata={"a": object()}).request()  # type: ignore[dict-item]  # what people try

@@ -108,10 +108,18 @@ def test_a_body_that_was_written_anew_is_told_from_a_wrong_secret(names: tuple[s
     assert type(raised.value) is WrongSignature
 
 
+def test_headers_may_be_the_pairs_of_an_asgi_server() -> None:
+    pairs = [(name.lower().encode(), value.encode()) for name, value in signed().items()]
+    assert verify(BODY, pairs, SECRET, now=NOW).id == verify(BODY, signed(), SECRET, now=NOW).id == "evt_1"
+    lists: Any = {name: [value] for name, value in signed().items()}
+    with pytest.raises(TypeError, match="are texts or bytes, not list"):
+        verify(BODY, lists, SECRET, now=NOW)
+
+
 def test_only_bytes_and_a_secret_are_taken() -> None:
     with pytest.raises(TypeError, match="raw bytes"):
         verify(BODY.decode(), signed(), SECRET, now=NOW)  # type: ignore[arg-type]  # what people try
-    nothing: list[str | list[str]] = ["", []]
+    nothing: list[Any] = ["", [], None]
     for secret in nothing:
         with pytest.raises(ValueError, match="no secret"):
             verify(BODY, signed(), secret, now=NOW)

@@ -9,6 +9,7 @@ import random
 import uuid
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import IO, Any, Generic, TypeVar
 from urllib.parse import quote
 
@@ -27,6 +28,8 @@ PASSING = frozenset({429, 502, 503, 504})
 """Answers after which the same request is sent again."""
 KEYED = frozenset({"POST", "PUT", "PATCH"})
 """Methods that are sent with an Idempotency-Key, the same one in each try."""
+LONGEST_KEY = 255
+"""Characters that an Idempotency-Key may have."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +107,7 @@ class Call(Generic[T_co]):
         """Return the request of every try."""
         headers = {"Accept": "application/json"}
         if self.method in KEYED:
-            headers["Idempotency-Key"] = self.idempotency_key or str(uuid.uuid4())
+            headers["Idempotency-Key"] = _key(self.idempotency_key)
         if self.body is not None:
             headers["Content-Type"] = "application/json"
         return Request(
@@ -112,7 +115,7 @@ class Call(Generic[T_co]):
             self.path.format(**{name: _segment(name, value) for name, value in self.values.items()}),
             tuple((name, _text(value)) for name, value in self.query.items() if value is not None),
             headers,
-            None if self.body is None else json.dumps(self.body).encode(),
+            None if self.body is None else json.dumps(self.body, default=_instant, allow_nan=False).encode(),
             self.upload,
             self.timeout,
         )
@@ -222,6 +225,24 @@ def _problem(answer: Answer) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
+def _key(given: str | None) -> str:
+    """Return the key that was given, or a new one. An empty one would be none, which whoever gave it did not mean."""
+    if given is None:
+        return str(uuid.uuid4())
+    if not 1 <= len(given) <= LONGEST_KEY or any(not " " <= character <= "~" for character in given):
+        raise ValueError(f"idempotency_key must be 1 to {LONGEST_KEY} characters of ASCII, not {given[:50]!r}")
+    return given
+
+
+def _instant(value: Any) -> str:
+    """Return an instant as the server reads it; raise ValueError for one without a zone, TypeError for what is none."""
+    if not isinstance(value, datetime):
+        raise TypeError(f"{value!r} cannot be sent as JSON")
+    if value.tzinfo is None:
+        raise ValueError(f"{value!r} has no time zone; use datetime.now(UTC), for example")
+    return value.isoformat()
+
+
 def _segment(name: str, value: str) -> str:
     if not value or not isinstance(value, str):
         raise ValueError(f"{name} must be an id, not {value!r}")
@@ -229,4 +250,6 @@ def _segment(name: str, value: str) -> str:
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, datetime):
+        return _instant(value)
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,5 +1,6 @@
 """Orders: what was bought, how far it has got, and what a seller does about it."""
 
+from datetime import datetime
 from typing import Any
 
 from purvey.client.calls import Call, ListCall
@@ -12,8 +13,8 @@ def list_orders(
     status: str | None = None,
     listing_id: str | None = None,
     buyer_email: str | None = None,
-    created_after: str | None = None,
-    created_before: str | None = None,
+    created_after: str | datetime | None = None,
+    created_before: str | datetime | None = None,
     limit: int | None = None,
     cursor: str | None = None,
 ) -> ListCall[Order]:

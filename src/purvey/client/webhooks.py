@@ -1,5 +1,6 @@
 """Webhook endpoints, what they were or will be sent, and telling again."""
 
+from datetime import datetime
 from typing import Any, Required, TypedDict, Unpack
 
 from purvey.client.calls import Call, ListCall
@@ -89,14 +90,17 @@ def send_test(
 def replay(
     endpoint_id: str,
     *,
-    after: str | None = None,
-    before: str | None = None,
+    after: str | datetime | None = None,
+    before: str | datetime | None = None,
     types: list[str] | None = None,
     scope: str | None = None,
     dry_run: bool | None = None,
     idempotency_key: str | None = None,
 ) -> Call[Replay]:
-    """Have a stretch of the log told to an endpoint once more; with `dry_run`, only count it."""
+    """Have a stretch of the log told to an endpoint once more; with `dry_run`, only count it.
+
+    `after` and `before` are instants or ids of events, both left out themselves.
+    """
     told: dict[str, Any] = {"after": after, "before": before, "types": types, "scope": scope, "dry_run": dry_run}
     body = {name: one for name, one in told.items() if one is not None}
     path = "/v1/webhooks/{endpoint_id}/replay"
