@@ -3,15 +3,17 @@
 import asyncio
 import io
 import json
-from collections.abc import Awaitable, Callable
+import threading
+from collections.abc import AsyncIterable, Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import pytest
 
 from market import Market
 from purvey import APIError, AsyncPurvey, Purvey
 from purvey.client.errors import AlreadyFulfilled, NoAnswer, NoAPIKey, PublishFailed, ValidationError
+from purvey.client.files import upload_file
 from purvey.client.objects import Event, Order
 from receivers import Handler, receiving
 
@@ -92,6 +94,55 @@ async def test_the_same_is_there_to_be_awaited(market: Market, monkeypatch: pyte
         assert [event.sequence async for event in page.auto_paging_iter()] == [1, 2, 3, 4, 5, 6]
         with pytest.raises(APIError, match="No order"):
             await client.orders.get("ord_none")
+
+
+class Slow(io.RawIOBase):
+    """A large file on a disk that takes its time: it notes in which threads it is read, and how much is read until it is sent."""
+
+    def __init__(self, size: int) -> None:
+        self.left = self.size = size
+        self.threads: set[int] = set()
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self.left = self.size - offset if whence == io.SEEK_SET else 0
+        return self.tell()
+
+    def tell(self) -> int:
+        return self.size - self.left
+
+    def readinto(self, buffer: Any) -> int:
+        self.threads.add(threading.get_ident())
+        count = min(len(buffer), self.left)
+        self.left -= count
+        return count
+
+
+async def test_an_upload_that_is_awaited_keeps_nobody_waiting_and_little_in_memory(
+    market: Market, tmp_path: Path
+) -> None:
+    path = tmp_path / "report.pdf"
+    path.write_bytes(b"%PDF the goods")
+    size = 24 * 1024 * 1024
+    slow = Slow(size)
+    source = cast("IO[bytes]", slow)
+    async with AsyncPurvey(api_key=market.shop.key, base_url=market.shop.url) as client:
+        assert (await client.files.upload(path)).filename == "report.pdf"
+        large = await client.files.upload(source, filename="large.bin")
+        assert (large.filename, large.size) == ("large.bin", size)
+        assert slow.threads
+        assert threading.get_ident() not in slow.threads
+        with pytest.raises(FileNotFoundError):
+            await client.files.upload(tmp_path / "nothing.pdf")
+        sent = client.transport._asked(upload_file(source).request(), source).stream
+        assert isinstance(sent, AsyncIterable)
+        sizes = [len(chunk) async for chunk in sent]
+    assert (len(sizes) > 20, max(sizes) <= 1024 * 1024) == (True, True)
 
 
 async def test_following_hands_over_what_is_there_and_then_what_comes(market: Market) -> None:
@@ -204,6 +255,5 @@ async def test_a_server_that_is_not_there_is_named() -> None:
     async with AsyncPurvey(api_key="lb_x", base_url="http://127.0.0.1:1", max_retries=0) as client:
         with pytest.raises(NoAnswer, match=r"http://127\.0\.0\.1:1 did not answer"):
             await client.ping()
-    async with AsyncPurvey(api_key="lb_x", base_url="shop.example") as client:
-        with pytest.raises(NoAnswer, match=r"shop\.example did not answer"):
-            await client.ping()
+    with pytest.raises(ValueError, match=r"must begin with http.*shop\.example"):
+        AsyncPurvey(api_key="lb_x", base_url="shop.example")

@@ -2,18 +2,23 @@
 
 import asyncio
 import contextlib
+import itertools
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
 import httpx
 
-from purvey.client.calls import Answer, Call, Lost, Outcome, Pause, Request, Send, Step, steps
+from purvey.client.calls import Answer, Call, Lost, Outcome, Pause, Request, Send, Step, Upload, steps
 from purvey.version import __version__
 
 T = TypeVar("T")
+
+AT_ONCE = 16
+"""Parts of a file, of 64 KiB each, that are read before some are sent."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +45,8 @@ class Account:
         headers = {"Authorization": f"Bearer {self.api_key}", "User-Agent": f"purvey-python/{__version__}"}
         return {"base_url": self.base_url, "headers": headers, "follow_redirects": False, "timeout": self.timeout}
 
-    def arguments(self, request: Request, opened: contextlib.ExitStack) -> dict[str, Any]:
-        """Return what the HTTP client is told of one request; a file to send stays open as long as `opened`."""
+    def arguments(self, request: Request, source: IO[bytes] | None) -> dict[str, Any]:
+        """Return what the HTTP client is told of one request, which sends what is read from `source`, if there is any."""
         told: dict[str, Any] = {
             "method": request.method,
             "url": request.path,
@@ -51,11 +56,30 @@ class Account:
             "timeout": httpx.Timeout(self.timeout, read=self.timeout + request.timeout),
         }
         if upload := request.upload:
-            source: IO[bytes] = upload.source
-            if isinstance(upload.source, str | Path):
-                source = opened.enter_context(open(upload.source, "rb"))  # noqa: SIM115, PTH123  # closed with `opened`
             told["files"] = {"file": (upload.filename, source, upload.content_type)}
         return told
+
+
+@contextlib.contextmanager
+def opened(upload: Upload | None) -> Iterator[IO[bytes] | None]:
+    """Yield what to read the file to send from, open as long as this lasts; None when there is none."""
+    if upload is not None and isinstance(upload.source, str | Path):
+        with Path(upload.source).open("rb") as source:
+            yield source
+    else:
+        yield upload.source if upload else None
+
+
+class Unhurried(httpx.AsyncByteStream):
+    """A body whose parts are read in a thread, some at a time: the disk may take its time, and nobody else waits for it."""
+
+    def __init__(self, body: Iterable[bytes]) -> None:
+        self._body = body
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        parts = iter(self._body)
+        while chunk := await asyncio.to_thread(lambda: b"".join(itertools.islice(parts, AT_ONCE))):
+            yield chunk
 
 
 class Transport:
@@ -100,8 +124,8 @@ class Transport:
                 self.sleep(seconds)
                 return None
             case Send(request=request):
-                with contextlib.ExitStack() as opened:
-                    arguments = self.account.arguments(request, opened)
+                with opened(request.upload) as source:
+                    arguments = self.account.arguments(request, source)
                     try:
                         return _answer(self._http.request(**arguments))
                     except (httpx.TransportError, httpx.InvalidURL) as error:
@@ -150,12 +174,19 @@ class AsyncTransport:
                 await self.sleep(seconds)
                 return None
             case Send(request=request):
-                with contextlib.ExitStack() as opened:
-                    arguments = self.account.arguments(request, opened)
+                with contextlib.ExitStack() as until_sent:
+                    opening = partial(until_sent.enter_context, opened(request.upload))
+                    source = await asyncio.to_thread(opening) if request.upload else None
                     try:
-                        return _answer(await self._http.request(**arguments))
+                        return _answer(await self._http.send(self._asked(request, source)))
                     except (httpx.TransportError, httpx.InvalidURL) as error:
                         return _lost(error, self.account.base_url)
+
+    def _asked(self, request: Request, source: IO[bytes] | None) -> httpx.Request:
+        asked = self._http.build_request(**self.account.arguments(request, source))
+        if isinstance(asked.stream, Iterable) and source is not None:
+            asked.stream = Unhurried(asked.stream)
+        return asked
 
 
 def _answer(response: httpx.Response) -> Answer:
