@@ -130,6 +130,11 @@ def faults(reply: Reply) -> list[tuple[str, str]]:
     return [(".".join(map(str, fault["loc"])), fault["msg"]) for fault in reply.json["errors"]]
 
 
+def test_an_application_is_not_made_when_a_handler_takes_what_nobody_gives() -> None:
+    with pytest.raises(TypeError, match=r"make_thing takes greeting, which nobody gives"):
+        make_app([make_thing], ids=Ids(), given={"shop_name": "Shop"})
+
+
 async def test_a_valid_body_reaches_the_handler(web: Web) -> None:
     reply = await web("POST", "/things", json={"name": "a", "price": 1})
     assert (reply.status, reply.json) == (201, {"name": "a", "price": 1, "shop": "Hello Shop"})

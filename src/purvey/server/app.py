@@ -6,7 +6,6 @@ from functools import partial
 from typing import Any
 
 from litestar import Litestar
-from litestar.types import ControllerRouterHandler
 
 from purvey.server import health, migrations
 from purvey.server.access import api as access_api
@@ -42,7 +41,7 @@ from purvey.server.kit.migrations import available
 from purvey.server.kit.rate_limits import RateLimits
 from purvey.server.kit.safe_http import SafeHttp
 from purvey.server.kit.tools import Tools
-from purvey.server.kit.web import make_app
+from purvey.server.kit.web import Route, make_app
 from purvey.server.library.work import Invite
 from purvey.server.listings import api as listings_api
 from purvey.server.mail import render, transports
@@ -208,7 +207,7 @@ def _mail(settings: Settings, tools: Tools) -> SendMail:
     return SendMail(tools, transport, sender, test_mode=settings.test_mode)
 
 
-def _routes(settings: Settings) -> list[ControllerRouterHandler]:
+def _routes(settings: Settings) -> list[Route]:
     rooms: list[Sequence[Any]] = [
         health.routes,
         metrics_api.routes,

@@ -4,16 +4,15 @@ from datetime import datetime
 from typing import Any, Literal
 
 import msgspec
-from litestar import Request, Router, get
+from litestar import Request, get
 from litestar.connection import ASGIConnection
-from litestar.di import Provide
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 
 from purvey.server.accounts import actions
 from purvey.server.accounts.model import Account, AccountReadiness, Caller, ReadinessOf
 from purvey.server.errors import AuthenticationError
 from purvey.server.kit.tools import Tools
-from purvey.server.kit.web import SECURITY, Given, identify, limits
+from purvey.server.kit.web import SECURITY, Given, Group, identify, limits
 
 
 class AccountShape(msgspec.Struct, kw_only=True):
@@ -48,25 +47,16 @@ async def require_key(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRou
     identify(connection.scope, caller.account.id, caller.key_id)
 
 
-def for_sellers(*handlers: HTTPRouteHandler) -> Router:
+def for_sellers(*handlers: HTTPRouteHandler) -> Group:
     """Return routes that need an API key, and whose handlers may take `account: Given[Account]` and `caller: Given[Caller]`."""
-    return Router(
-        path="/",
-        route_handlers=handlers,
-        guards=[require_key],
-        security=SECURITY,
-        dependencies={"account": Provide(_account), "caller": Provide(_caller)},
-    )
+    return Group(handlers, guards=[require_key], security=SECURITY, asks={"account": _account, "caller": _caller})
 
 
-# Taking `tools`, which they do not need, puts them after it: Litestar runs independent dependencies in a task group, which is slow.
-async def _caller(request: Request[Caller, Any, Any], tools: Given[Tools]) -> Caller:
-    del tools
+def _caller(request: Request[Caller, Any, Any]) -> Caller:
     return request.user
 
 
-async def _account(request: Request[Caller, Any, Any], tools: Given[Tools]) -> Account:
-    del tools
+def _account(request: Request[Caller, Any, Any]) -> Account:
     return request.user.account
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Annotated, Literal, cast
 
 import msgspec
-from litestar import Router, post
+from litestar import post
 from litestar.params import FromPath, JSONBody
 
 from purvey.server.accounts.api import for_sellers
@@ -129,4 +129,4 @@ async def redeliver_order(
     return RedeliveryAck(order_id=order.id, scheduled_attempts=scheduled)
 
 
-routes: list[Router] = [for_sellers(deliver, redeliver_order)]
+routes = [for_sellers(deliver, redeliver_order)]

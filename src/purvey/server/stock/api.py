@@ -3,7 +3,7 @@
 from typing import Annotated
 
 import msgspec
-from litestar import Router, get, put
+from litestar import get, put
 from litestar.params import FromPath, JSONBody
 
 from purvey.server.accounts.api import for_sellers
@@ -46,4 +46,4 @@ async def count_keys(listing_id: FromPath[str], tools: Given[Tools], account: Gi
     return await actions.count(tools, account.id, listing_id)
 
 
-routes: list[Router] = [for_sellers(upload_keys, count_keys)]
+routes = [for_sellers(upload_keys, count_keys)]

@@ -18,6 +18,7 @@ a route takes more with `request_max_body_size=4 * MIB`. GET routes answer HEAD 
 from purvey.server.kit.web.answers import Page, Problem, json_bytes
 from purvey.server.kit.web.application import make_app
 from purvey.server.kit.web.attending import while_there
+from purvey.server.kit.web.binding import Group, Route
 from purvey.server.kit.web.body import BODY_LIMIT, MIB, Body, decode, refuse
 from purvey.server.kit.web.failures import answer, preferred
 from purvey.server.kit.web.once import Recorded, Then, once
@@ -32,10 +33,12 @@ __all__ = [
     "Body",
     "Cursor",
     "Given",
+    "Group",
     "Limit",
     "Page",
     "Problem",
     "Recorded",
+    "Route",
     "Then",
     "add_header",
     "answer",

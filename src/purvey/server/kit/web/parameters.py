@@ -1,13 +1,13 @@
 """How a handler says where its parameters come from."""
 
-from typing import Annotated, TypeVar
+from typing import Annotated, Final, TypeVar
 
-from litestar.di import Dependency
-from litestar.params import QueryParameter, SkipValidationMarker
+from litestar.params import QueryParameter
 
 T = TypeVar("T")
 
-Given = Annotated[T, Dependency(kind="named"), SkipValidationMarker()]
+GIVEN: Final = object()
+Given = Annotated[T, GIVEN]
 """Handed in by the application, under the parameter's name: `tools: Given[Tools]`."""
 
 Limit = Annotated[int, QueryParameter(ge=1, le=100, description="How many entries a page has at most.")]
