@@ -214,6 +214,18 @@ async def test_a_statement_that_is_wrong_is_no_absent_database(database: Databas
     assert await admin.notes() == {1: 1}
 
 
+async def test_an_error_does_not_tell_the_row_that_it_is_about(database: Database) -> None:
+    await database.write("CREATE TABLE told (address text CHECK (address <> 'ada@example.com'))")
+    with pytest.raises(asyncpg.CheckViolationError) as refused:
+        await database.write("INSERT INTO told VALUES ('ada@example.com')")
+    with pytest.raises(asyncpg.CheckViolationError) as rolled_back:
+        async with database.transaction() as connection:
+            await connection.execute("INSERT INTO told VALUES ('ada@example.com')")
+    for error in (refused.value, rolled_back.value):
+        assert "told_address_check" in str(error)
+        assert "ada@example.com" not in str(error)
+
+
 async def test_a_statement_that_takes_too_long_is_unavailable_and_not_tried_again(
     fresh_database: str, admin: Admin
 ) -> None:

@@ -2,9 +2,12 @@
 
 import re
 
+import pytest
+
 from fakes import FakeClock
 from market import Market
 from purvey.server.demo.browser import Browser
+from secrecy import Written
 
 HTML = {"Accept": "text/html,application/xhtml+xml"}
 QUESTIONS = [
@@ -56,6 +59,29 @@ async def test_a_declined_card_may_be_followed_by_another(market: Market) -> Non
         assert "declined" in page.form.text
         page = await browser.submit(page, card="4242424242424242")
         assert "the goods" in page.form.text
+
+
+async def test_a_card_that_is_typed_by_mistake_is_kept_and_shown_nowhere(
+    market: Market, capfd: pytest.CaptureFixture[str]
+) -> None:
+    checkout = await market.checkout(await market.listing())
+    path, own, test = f"/sandbox/checkouts/{checkout['id']}/pay", "5555555555554444", "4242424242424242"
+    answers = [
+        await market.shop.post(path, data={"card": own}, key=None),
+        await market.shop.post(path, json={"card": own}, key=None),
+        await market.shop.post(path, json={"card": test}, key=None),
+    ]
+    assert [reply.status for reply in answers] == [402, 402, 200]
+    await market.outside.next_letter()
+    written = Written([("answer", reply.text) for reply in answers])
+    written.secret("a card", own)
+    written.secret("a test card", test, "answer")
+    database = market.shop.tools.database
+    for row in await database.rows("SELECT tablename FROM pg_tables WHERE schemaname = 'public'"):
+        told = await database.rows(f'SELECT "{row[0]}"::text FROM "{row[0]}"')
+        written.add(f"table {row[0]}", [one[0] for one in told])
+    written.add("log", capfd.readouterr())
+    assert list(written.leaks()) == []
 
 
 async def test_an_expired_checkout_cannot_be_paid(market: Market, clock: FakeClock) -> None:

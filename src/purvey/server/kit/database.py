@@ -8,7 +8,7 @@ happened already happens no second time). Everything else becomes `Unavailable`,
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any, TypeAlias, TypeVar
 
 import asyncpg
@@ -149,8 +149,9 @@ class Database:
     async def transaction(self) -> AsyncIterator[Connection]:
         """Hold one transaction. Losing the connection in it raises Unavailable; nothing of it stays."""
         try:
-            async with self.pool.acquire(timeout=ACQUIRE_WITHIN) as connection, connection.transaction():
-                yield connection
+            with _discreet():
+                async with self.pool.acquire(timeout=ACQUIRE_WITHIN) as connection, connection.transaction():
+                    yield connection
         except FAULTS:
             raise
         except (*LOST, *FULL, TimeoutError) as error:
@@ -160,8 +161,9 @@ class Database:
         repeatable = (*UNDONE, *LOST) if again else UNDONE
         for tried in range(1, TRIES + 1):
             try:
-                async with self.pool.acquire(timeout=ACQUIRE_WITHIN) as connection:
-                    return await run(connection)
+                with _discreet():
+                    async with self.pool.acquire(timeout=ACQUIRE_WITHIN) as connection:
+                        return await run(connection)
             except FAULTS:
                 raise
             except TimeoutError as error:
@@ -175,6 +177,16 @@ class Database:
             except (*LOST, *FULL) as error:
                 raise _unavailable(error) from error
         raise AssertionError("unreachable")
+
+
+@contextlib.contextmanager
+def _discreet() -> Iterator[None]:
+    """Keep the rows that PostgreSQL's errors are about to themselves: whoever logs such an error would log addresses and goods."""
+    try:
+        yield
+    except asyncpg.PostgresError as error:
+        error.detail = None
+        raise
 
 
 def _unavailable(error: BaseException) -> Unavailable:

@@ -27,6 +27,7 @@ _SETTINGS = {
     "shared_buffers": "128MB",  # fits a laptop and a container of 512 MB
     "wal_compression": "on",  # the queue rewrites the same pages often; half the log for little CPU
     "jit": "off",  # compiling costs more than any of the short statements
+    "log_error_verbosity": "terse",  # not the row that an error is about: it has addresses and goods in it
     "log_checkpoints": "off",  # a line every five minutes says nothing in a log that is read when something fails
     "timezone": "UTC",
     "log_timezone": "UTC",
