@@ -44,6 +44,7 @@ async def claim(
     now: datetime = START,
     wants: Mapping[str, int] | None = None,
     rates: Mapping[str, float] | None = None,
+    without: Sequence[str] = (),
     per_lane: int = 32,
 ) -> list[Job]:
     """Claim as a worker does, under a fresh token, for 45 seconds."""
@@ -51,6 +52,7 @@ async def claim(
         database,
         wants or {"test": 100},
         rates or {},
+        without,
         per_lane=per_lane,
         token=uuid.uuid4(),
         now=now,
@@ -82,6 +84,7 @@ async def working(
     kinds: Sequence[Kind[Any]],
     slots: Mapping[str, int] | None = None,
     *,
+    patience: Mapping[str, int] | None = None,
     lines: list[Any] | None = None,
 ) -> AsyncIterator[Wake]:
     """Run a worker, and stop it in the end, when all that it runs has been recorded.
@@ -89,7 +92,7 @@ async def working(
     What it logs is added to `lines`; a test that gives none says that nothing goes wrong, and fails when an error is logged.
     """
     wake = Wake(tools.database, tools.clock)
-    worker = Worker(tools, wake, kinds, slots or {"test": 10})
+    worker = Worker(tools, wake, kinds, slots or {"test": 10}, patience=patience)
     with capture_logs() as logged:
         worker.start()
         try:

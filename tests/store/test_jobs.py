@@ -93,6 +93,35 @@ async def test_a_lane_never_holds_more_than_its_cap_in_flight(database: Database
     assert len(await claim(database)) == 1
 
 
+async def test_a_lane_that_learns_gets_more_with_each_answer_and_half_with_each_failure(database: Database) -> None:
+    await make_lane(database, "test", max_in_flight=5)
+    await database.write("UPDATE lanes SET width = 2 WHERE id = 'test'")
+    await push(database, "test", *(f"{n}" for n in range(30)))
+    held = await claim(database)
+    assert len(held) == 2
+    await finish(database, held[0], target="answered")
+    held = [held[1], *await claim(database)]
+    assert len(held) == 3
+    await finish(database, *held, target="answered")
+    held = await claim(database)
+    assert len(held) == 5  # never more than its cap
+    await finish(database, held[0])
+    assert len(await claim(database)) == 1  # what says nothing about the receiver teaches nothing
+    await finish(database, held[1], target="failed")
+    assert (await lane_of(database, "test"))["width"] == 2
+    await finish(database, *held[2:], target="failed")
+    assert (await lane_of(database, "test"))["width"] == 1
+
+
+async def test_nothing_is_claimed_of_lanes_that_are_not_wanted(database: Database) -> None:
+    for lane in ("test:1", "test:2"):
+        await make_lane(database, lane)
+        await push(database, lane, lane)
+    assert refs(await claim(database, without=["test:1"])) == ["test:2"]
+    assert await store.next_due(database, ["test"], ["test:1"]) is None
+    assert await store.next_due(database, ["test"]) == START
+
+
 async def test_no_more_is_claimed_than_is_wanted_and_lanes_share_it_evenly(database: Database) -> None:
     for lane in ("test:1", "test:2"):
         await make_lane(database, lane)

@@ -11,6 +11,7 @@ from calling import GOODS, SellersServer, bought, callback, letters, order_of, s
 from calling import text as plain
 from fakes import FakeClock
 from market import Market, expect
+from purvey.server.app import SLOTS
 from purvey.server.fulfillment.kinds.dynamic import rules
 from purvey.server.jobs.wake import Wake
 from purvey.server.jobs.worker import Worker
@@ -255,7 +256,7 @@ async def test_what_was_sent_by_a_worker_that_died_is_sent_again_and_stored_once
     server.gate.set()
     clock.advance(seconds=46)
     wake = Wake(market.shop.tools.database, clock)
-    second_worker = Worker(market.shop.tools, wake, list(market.app.worker._kinds.values()), market.app.worker._slots)
+    second_worker = Worker(market.shop.tools, wake, list(market.app.worker._kinds.values()), SLOTS)
     second_worker.start()
     again = await server.next()
     await until(market, order, status="fulfilled")

@@ -86,6 +86,10 @@ SLOTS = {
     "events": 1,
 }
 """Lane kind -> jobs at once in one worker process."""
+PATIENCE = {"webhook": 256}
+"""Lane kind -> jobs at once when those that have waited for a second for somebody's answer do not count (see `jobs.slots`)."""
+CONNECTIONS = SLOTS["callback"] + PATIENCE["webhook"]
+"""Connections to strangers' servers, open at once in one process."""
 TESTS_A_MINUTE = 10
 """How often a seller may have a sample event sent to one endpoint, or a sample order to one listing's server."""
 
@@ -133,7 +137,7 @@ def build(settings: Settings, database: Database, clock: Clock, keyring: Keyring
     records = Idempotency(tools)
     fulfillment = Fulfillment(tools, records, wake.poke)
     paying = put_together(settings, tools, fulfillment, records, wake.poke)
-    outbound = SafeHttp(allow_private=settings.allow_private_urls)
+    outbound = SafeHttp(allow_private=settings.allow_private_urls, connections=CONNECTIONS)
     storage = Storage(settings.storage, settings.max_upload_bytes)
     worker = _worker(settings, tools, paying, fulfillment, outbound, storage, wake)
     shop = Shop(test_mode=settings.test_mode, has_mailbox=settings.has_mailbox)
@@ -186,7 +190,8 @@ def _worker(
         *(_mail(settings, tools), Expire(tools, settings.event_retention_days)),
         *(CarryOut(tools, paying.refunds), CheckDelivered(tools, Deadlines(fulfillment, paying.providers))),
     ]
-    return Worker(tools, wake, work, SLOTS, {"webhook": settings.webhook_rate} if settings.webhook_rate else None)
+    rates = {"webhook": settings.webhook_rate} if settings.webhook_rate else None
+    return Worker(tools, wake, work, SLOTS, rates, PATIENCE)
 
 
 def _watched(ids: Ids, readiness: health.Health, measures: Measures) -> Callable[[], Litestar]:

@@ -19,6 +19,7 @@ async def claim(
     database: Database,
     wants: Mapping[str, int],
     rates: Mapping[str, float],
+    without: Sequence[str] = (),
     *,
     per_lane: int,
     token: UUID,
@@ -27,10 +28,11 @@ async def claim(
 ) -> list[Job]:
     """Lease due jobs until `until`: at most `wants[kind]` of each lane kind, at most `per_lane` of one lane.
 
-    `rates` holds, for lane kinds that have one, the jobs a second of a lane without a rate of its own.
+    `rates` holds, for lane kinds that have one, the jobs a second of a lane without a rate of its own. Nothing is taken of the
+    lanes `without`.
     """
     rows = await database.write(
-        f"SELECT {_COLUMNS} FROM jobs_claim($1::text[], $2::int[], $3::real[], $4, $5, $6, $7)",
+        f"SELECT {_COLUMNS} FROM jobs_claim($1::text[], $2::int[], $3::real[], $4, $5, $6, $7, $8)",
         list(wants),
         list(wants.values()),
         [rates.get(kind) for kind in wants],
@@ -38,6 +40,7 @@ async def claim(
         token,
         now,
         until,
+        list(without),
     )
     return [Job(*row) for row in rows]
 
@@ -70,9 +73,11 @@ async def rescue(database: Database, now: datetime) -> int:
     return int(rows[0]["n"])
 
 
-async def next_due(database: Database, lane_kinds: Sequence[str]) -> datetime | None:
+async def next_due(database: Database, lane_kinds: Sequence[str], without: Sequence[str] = ()) -> datetime | None:
     """Return when a claim for these lane kinds can next find something; None: not before something changes."""
-    found: datetime | None = await database.value("SELECT jobs_next_due($1::text[])", list(lane_kinds))
+    found: datetime | None = await database.value(
+        "SELECT jobs_next_due($1::text[], $2::text[])", list(lane_kinds), list(without)
+    )
     return found
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-from collections import Counter
 from collections.abc import Coroutine, Mapping, Sequence
 from datetime import timedelta
 from itertools import groupby
@@ -18,6 +17,7 @@ from purvey.server.jobs import store
 from purvey.server.jobs.model import Job, Kind, Outcome, Recorded, Result, RetryAt
 from purvey.server.jobs.recording import insist
 from purvey.server.jobs.rules import after_fault, handed_back, result_of
+from purvey.server.jobs.slots import Slots
 from purvey.server.jobs.wake import Wake
 from purvey.server.kit import metrics
 from purvey.server.kit.batching import Batcher
@@ -38,13 +38,10 @@ PER_LANE = 32
 """Jobs of one lane in one claim at most, so that a long lane does not keep the others from their turn."""
 STOP_WITHIN = 35.0
 """Seconds that `stop` lets what runs finish: longer than the longest run."""
-CROWDED = 0.25
-"""With fewer than this part of a kind's slots free, a worker gives those that run a moment to end before it claims again: one claim
-for several jobs costs as much as one for a single job."""
-MANY = 16
-"""Kinds with fewer slots are never waited for."""
+FULL_WAIT = 0.1
+"""Seconds after which a worker looks again whose slots are taken by jobs that may turn out to be slow (see `slots`)."""
 MOMENT = 0.005
-"""That moment, in seconds of this machine: it orders nothing, so it is no matter of the clock."""
+"""Seconds that a crowded worker gives those that run, of this machine: they order nothing, so they are no matter of the clock."""
 LONGEST_PAUSE = 10.0
 """Seconds between two tries while the database is away; the first ones come sooner."""
 
@@ -61,8 +58,9 @@ JOB_SECONDS = Histogram(
 class Worker:
     """Works on the lanes whose kinds `slots` names, with the number of jobs at once in this process for each.
 
-    `kinds` are the kinds of work it knows; a job of another kind is put back, for a later version's worker. `rates` gives lane
-    kinds a number of jobs a second for each lane that has no rate of its own; without it such lanes have no limit.
+    `patience` is as in `Slots`. `kinds` are the kinds of work it knows; a job of another kind is put back, for a later version's
+    worker. `rates` gives lane kinds a number of jobs a second for each lane that has no rate of its own; without it such lanes
+    have no limit.
     """
 
     def __init__(
@@ -72,13 +70,13 @@ class Worker:
         kinds: Sequence[Kind[Any]],
         slots: Mapping[str, int],
         rates: Mapping[str, float] | None = None,
+        patience: Mapping[str, int] | None = None,
     ) -> None:
         self._tools = tools
         self._wake = wake
         self._kinds = {kind.name: kind for kind in kinds}
-        self._slots = dict(slots)
         self._rates = dict(rates or {})
-        self._held: dict[tuple[str, UUID], Job] = {}
+        self._held = Slots(slots, patience)
         self._tasks: set[asyncio.Task[None]] = set()
         self._loops: list[asyncio.Task[None]] = []
         self._stirred = asyncio.Event()
@@ -100,7 +98,7 @@ class Worker:
         await working
         self._note_idle()
         await self._tools.clock.wait(self._idle, within)
-        left = list(self._held.values())
+        left = self._held.jobs
         await _cancel(*self._tasks, renewing)
         if left:
             await self._put_back(left)
@@ -127,18 +125,26 @@ class Worker:
     async def _turn(self) -> float:
         """Claim and start what is due; return the seconds to wait for the next turn, 0 when there may be more."""
         await self._rescue()
-        wants = self._free()
-        if not wants:
-            return POLL_EVERY
         now = self._tools.clock.now()
+        wants, without = self._held.free(now), self._held.shunned(now)
+        longest = FULL_WAIT if self._held.full(now) else POLL_EVERY
+        if not wants:
+            return longest
         token = UUID(bytes=self._tools.ids.random_bytes(16))
         jobs = await store.claim(
-            self._tools.database, wants, self._rates, per_lane=PER_LANE, token=token, now=now, until=now + LEASE
+            self._tools.database,
+            wants,
+            self._rates,
+            without,
+            per_lane=PER_LANE,
+            token=token,
+            now=now,
+            until=now + LEASE,
         )
         self._start(jobs)
-        if jobs and self._crowded():
+        if jobs and self._held.crowded(now):
             await asyncio.sleep(MOMENT)
-        return 0 if jobs else await self._until_due(list(wants))
+        return 0 if jobs else min(longest, await self._until_due(list(wants), without))
 
     async def _rescue(self) -> None:
         now = self._tools.clock.now()
@@ -148,24 +154,15 @@ class Worker:
         if rescued := await store.rescue(self._tools.database, now):
             log.warning("jobs.rescued", jobs=rescued)
 
-    def _free(self) -> dict[str, int]:
-        running = Counter(job.lane_kind for job in self._held.values())
-        return {kind: slots - running[kind] for kind, slots in self._slots.items() if slots > running[kind]}
-
-    def _crowded(self) -> bool:
-        running = Counter(job.lane_kind for job in self._held.values())
-        return any(slots - running[kind] < slots * CROWDED for kind, slots in self._slots.items() if slots >= MANY)
-
-    async def _until_due(self, lane_kinds: Sequence[str]) -> float:
-        due_at = await store.next_due(self._tools.database, lane_kinds)
+    async def _until_due(self, lane_kinds: Sequence[str], without: Sequence[str]) -> float:
+        due_at = await store.next_due(self._tools.database, lane_kinds, without)
         if due_at is None:
             return POLL_EVERY
         left = (due_at - self._tools.clock.now()).total_seconds()
         return min(max(left, SHORTEST_WAIT), POLL_EVERY)
 
     def _start(self, jobs: Sequence[Job]) -> None:
-        for job in jobs:
-            self._held[job.id, job.lease_token] = job
+        self._held.take(jobs, self._tools.clock.now())
         for name, group in groupby(sorted(jobs, key=_kind_of), key=_kind_of):
             self._spawn(self._run_group(name, list(group)))
 
@@ -244,21 +241,21 @@ class Worker:
             self._let_go(job)
 
     def _let_go(self, job: Job) -> None:
-        del self._held[job.id, job.lease_token]
+        self._held.give_back(job)
         self._stirred.set()
         if self._stopping.is_set():
             self._note_idle()
 
     def _note_idle(self) -> None:
-        if not self._held:
+        if not self._held.jobs:
             self._idle.set()
 
     async def _renew(self) -> None:
         while True:
             await self._tools.clock.sleep(RENEW_EVERY)
             try:
-                if self._held:
-                    await store.renew(self._tools.database, list(self._held.values()), self._tools.clock.now() + LEASE)
+                if self._held.jobs:
+                    await store.renew(self._tools.database, self._held.jobs, self._tools.clock.now() + LEASE)
             except Exception:
                 # What was lost by this is found out when the results are recorded.
                 log.exception("jobs.not_renewed", jobs=len(self._held))

@@ -120,7 +120,7 @@ def _held_by_lane(facts: Facts, now: datetime, last: str) -> tuple[str, str, str
         text = f"The last {facts.failed_in_row} attempts to this URL failed, so one at a time is tried; {before}"
         return "probing", text, mend
     if facts.room <= 0:
-        text = f"{facts.in_flight} requests to this URL are under way, the most there may be; {before}"
+        text = f"{facts.in_flight} requests to this URL are under way, as many as its last answers allow; {before}"
         return "in_flight", text, "Answer faster: take the event, answer 2xx, and do the work afterwards."
     advice = "A worker takes it within a second; if none does, `purvey doctor` says whether one is running."
     return "due", f"It is due; {before}", advice

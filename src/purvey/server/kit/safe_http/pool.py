@@ -10,7 +10,7 @@ _Origin = tuple[str, str, int]
 
 
 class Pool:
-    """At most `connections` at once in use. One that is given back in order is kept for `keep_alive` seconds, if not too many are.
+    """At most `connections` at once, in use or kept. One that is given back in order is kept for `keep_alive` seconds.
 
     A kept connection is handed out again only to its own origin, and only while it is silent and its peer is among the addresses
     that the attempt itself has vetted.
@@ -50,7 +50,7 @@ class Pool:
             return
         self._used.discard(handler)
         self._free.release()
-        if self._closed or self._keeping >= self._most or not handler.reusable:
+        if self._closed or len(self._used) + self._keeping >= self._most or not handler.reusable:
             handler.drop()
             return
         loop = asyncio.get_running_loop()
@@ -64,12 +64,14 @@ class Pool:
         self._closed = True
         if self._sweep is not None:
             self._sweep.cancel()
-        for handler in [*self._used, *(handler for kept in self._kept.values() for handler, _ in kept)]:
+        for handler in self._used:
             handler.drop()
-        self._kept.clear()
+        self._drop_kept()
 
     async def _open(self, trip: Trip) -> GuardedHandler:
         self._refuse_when_closed()
+        if len(self._used) + self._keeping >= self._most:
+            self._drop_kept()
         handler = await connected(trip, self._dial, self._tls)
         try:
             self._refuse_when_closed()
@@ -81,6 +83,13 @@ class Pool:
     def _refuse_when_closed(self) -> None:
         if self._closed:
             raise Stopped("connect", "The client was closed.")
+
+    def _drop_kept(self) -> None:
+        for kept in self._kept.values():
+            for handler, _ in kept:
+                handler.drop()
+        self._kept.clear()
+        self._keeping = 0
 
     def _take_kept(self, trip: Trip) -> GuardedHandler | None:
         kept = self._kept.get(_origin(trip))
