@@ -400,15 +400,36 @@ STATES = (
         views.EvidenceView(
             test_mode=False,
             order_id="ord_0mXv9TzL4cRw8bNa6Fh2kQ",
-            product=f"{LONG_NAME}: digital content, delivered online.",
-            buyer_email=LONG_EMAIL,
-            amount=2900,
-            currency="USD",
-            payment="stripe pi_0mXv9TzL4cRw8bNa6Fh2kQ",
-            policy="The content opens for 48 hours or 10 downloads from its delivery.",
-            delivery=((AT, "pay by stripe"), (AT, "settle by stripe")),
-            mails=((AT, f"ready to {LONG_EMAIL}: sent"),),
-            access=("2026-04-17 10:23:00 UTC  opened the page of the order from 203.0.113.7",),
+            product=f"{LONG_NAME}: digital content, prepared in advance and delivered online.\n\nThe product page, when it was "
+            f"bought:\n{WORD * 2}",
+            policy="Shown on the product page beneath the button to buy, before the payment: “It opens for 48 hours from its "
+            "delivery or 10 times, whichever ends first.”",
+            facts=(
+                ("Order", "ord_0mXv9TzL4cRw8bNa6Fh2kQ"),
+                ("Buyer", LONG_EMAIL),
+                ("Bought from", "2001:db8:85a3:8d3:1319:8a2e:370:7348"),
+                ("Paid", "$29.00"),
+                ("Payment", "stripe pi_0mXv9TzL4cRw8bNa6Fh2kQ"),
+                ("Dispute", "needs_response (product_not_received)"),
+            ),
+            delivery=(views.EvidenceEntry(AT, "The payment was confirmed", "stripe"),),
+            mails=(views.EvidenceEntry(AT, f"Your order: {LONG_NAME}", f"to {LONG_EMAIL}"),),
+            access=(
+                views.EvidenceEntry(AT, "Sent off the order form", "2001:db8:85a3:8d3:1319:8a2e:370:7348"),
+                views.EvidenceEntry(
+                    AT,
+                    "Opened the page of the order",
+                    "203.0.113.7, Mozilla/5.0 (iPhone; CPU iPhone OS 26_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko)",
+                ),
+                views.EvidenceEntry(AT, "A download was counted"),
+            ),
+        ),
+    ),
+    _state(
+        "evidence-bare",
+        pages.evidence,
+        views.EvidenceView(
+            test_mode=True, order_id="ord_0mXv", product="Kit.", policy="", facts=(), delivery=(), mails=(), access=()
         ),
     ),
     _state("gone-disputed", pages.gone, _gone("disputed")),

@@ -155,6 +155,11 @@ async def buy(scene: Scene) -> None:
         await scene.ask("GET", "/checkout/{checkout}/return", (200, 303), key=None)
 
 
+async def forget(scene: Scene) -> None:
+    """Have old visits forgotten from now on, as a start of the server does."""
+    await scene.do("access.work.begin_forgetting")
+
+
 async def open_link(scene: Scene) -> None:
     """Open the link once."""
     await scene.ask("GET", "{link}", (302,), key=None)
@@ -385,7 +390,7 @@ CHECKOUTS = [
     ),
     Act(
         "something free is taken on the product page",
-        ("checkout.actions.start", "checkout.actions.begin", "checkout.actions.settled"),
+        ("checkout.actions.start", "checkout.actions.begin", "checkout.actions.settled", "access.actions.note_buying"),
         order_on_the_page,
         on_sale(TEXT, price=0),
         again=unless_known(order_on_the_page),
@@ -785,6 +790,13 @@ ACCESS = [
         checks={
             "it is noted, once an hour": "SELECT count(*) = count(DISTINCT hour) AND count(*) > 0 FROM visits WHERE account_id = $1"
         },
+    ),
+    Act(
+        "old visits are forgotten",
+        ("access.work.begin_forgetting", "access.work.Forget.run"),
+        forget,
+        in_turn(on_sale(URL), scenes.checkout, scenes.paid, scenes.visited_long_ago),
+        checks={"none is left": "SELECT count(*) = 0 FROM visits WHERE account_id = $1"},
     ),
     Act(
         "a link is opened",

@@ -56,7 +56,7 @@ INVARIANTS: Checks = {
         SELECT NOT EXISTS (
             SELECT FROM orders, LATERAL (
                 SELECT count(*) AS links, count(*) FILTER (WHERE to_status = 'fulfilled') AS grants FROM order_history
-                WHERE order_id = orders.id AND action IN ('fresh_link', 'resend', 'correct_email')
+                WHERE order_id = orders.id AND action IN ('fresh_link', 'resend', 'release', 'correct_email')
             ) made
             WHERE made.links <> (SELECT count(*) FROM messages WHERE order_id = orders.id AND template = 'fresh_link')
                 OR made.grants + (status = 'fulfilled')::int <> (SELECT count(*) FROM grants WHERE order_id = orders.id))""",
@@ -170,9 +170,10 @@ INVARIANTS: Checks = {
                 IS DISTINCT FROM (coalesce(first, last_sequence + 1), coalesce(last, last_sequence), coalesce(n, 0)))""",
     # Nothing is left behind, and nothing is half made.
     "nothing is held any more": "SELECT NOT EXISTS (SELECT FROM holds)",
-    # These come again every hour, for ever.
+    # These come again, for ever.
     "no job is left": """
-        SELECT NOT EXISTS (SELECT FROM jobs WHERE kind NOT IN ('payments.stripe_reconcile', 'events.expire'))""",
+        SELECT NOT EXISTS (
+            SELECT FROM jobs WHERE kind NOT IN ('payments.stripe_reconcile', 'events.expire', 'access.forget_visits'))""",
     "a file is attached, or gone": "SELECT NOT EXISTS (SELECT FROM files WHERE status <> 'attached')",
     "nothing is in flight": "SELECT NOT EXISTS (SELECT FROM lanes WHERE in_flight <> 0)",
     "each download is counted": """

@@ -367,6 +367,16 @@ async def held(scene: Scene) -> None:
     await scene.sql("UPDATE orders SET held_at = paid_at WHERE id = $1 RETURNING id", scene.names["order"])
 
 
+async def visited_long_ago(scene: Scene) -> None:
+    """Have been looked at, two years ago; what the telling before left would come in a day."""
+    await scene.tools.database.write(
+        "INSERT INTO visits SELECT account_id, id, 'page', '', '203.0.113.7', at, at, 'a browser'"
+        " FROM orders, LATERAL (SELECT paid_at - interval '2 years' AS at) WHERE account_id = $1",
+        scene.account.id,
+    )
+    await scene.tools.database.write("DELETE FROM jobs WHERE kind = 'access.forget_visits'")
+
+
 async def token(scene: Scene) -> None:
     """Have the token of the access page at hand: `{token}`."""
     sealed = await scene.sql("SELECT access_sealed FROM orders WHERE id = $1", scene.names["order"])

@@ -236,7 +236,7 @@ CALL_KEY = "X-Shoppex-Idempotency-Key"
 """The header by which a dynamic order's call is told from a webhook."""
 JOBS = """
 SELECT count(*) AS jobs, count(lease_token) AS leased, min(due_at) AS due_at FROM jobs
-WHERE kind NOT IN ('payments.stripe_reconcile', 'events.expire')   -- they come again every hour, for ever
+WHERE kind NOT IN ('payments.stripe_reconcile', 'events.expire', 'access.forget_visits')   -- they come again, for ever
     OR lease_token IS NOT NULL OR due_at <= $1
 """
 

@@ -219,6 +219,7 @@ class Mailed(Shape):
     """A mail about an order."""
 
     template: str
+    subject: str
     recipient: str
     status: str
     created_at: str
@@ -240,6 +241,8 @@ class Evidence(Shape):
     order_id: str
     product_description: str
     customer_email_address: str
+    customer_purchase_ip: str | None
+    checkout_data: dict[str, Any]
     amount: int
     currency: str
     payment_provider: str
@@ -253,6 +256,7 @@ class Evidence(Shape):
     mails: list[Mailed]
     access: list[Opened]
     access_activity_log: str
+    submission: dict[str, str]
 
 
 class OrderReadiness(Shape):

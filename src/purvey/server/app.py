@@ -9,6 +9,7 @@ from litestar import Litestar
 
 from purvey.server import health, migrations
 from purvey.server.access import api as access_api
+from purvey.server.access.work import Forget, begin_forgetting
 from purvey.server.accounts import api as accounts_api
 from purvey.server.accounts.api import for_sellers
 from purvey.server.checkout import api as checkout_api
@@ -84,6 +85,7 @@ SLOTS = {
     "mail": 8,
     "files": 4,
     "events": 1,
+    "visits": 1,
 }
 """Lane kind -> jobs at once in one worker process."""
 PATIENCE = {"webhook": 256}
@@ -119,6 +121,7 @@ class App:
     async def begin_work(self) -> None:
         """Start the worker, with what is to be done again and again."""
         await begin_expiring(self.tools, self.retention_days)
+        await begin_forgetting(self.tools)
         self.worker.start()
 
     async def close(self) -> None:
@@ -188,6 +191,7 @@ def _worker(
         *(Invite(tools, wake.poke), RemoveFile(tools, storage), GiveBack(tools), Restock(fulfillment)),
         *(Call(tools, outbound, fulfillment), DeliverWebhook(tools, outbound), GoOnWithReplay(tools)),
         *(_mail(settings, tools), Expire(tools, settings.event_retention_days)),
+        Forget(tools, settings.visit_retention_days),
         *(CarryOut(tools, paying.refunds), CheckDelivered(tools, Deadlines(fulfillment, paying.providers))),
     ]
     rates = {"webhook": settings.webhook_rate} if settings.webhook_rate else None

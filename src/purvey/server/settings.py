@@ -74,6 +74,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """How many bytes an uploaded file may have."""
     event_retention_days: Annotated[int, msgspec.Meta(ge=2, le=36_500)] | None = None
     """After how many days events go, with their deliveries: those parked or waiting are given up; without it they stay for ever."""
+    visit_retention_days: Annotated[int, msgspec.Meta(ge=1, le=36_500)] = 540
+    """After how many days it is forgotten from where an order was bought and opened: disputes come within 120 to 540 days."""
     webhook_rate: Annotated[float, msgspec.Meta(ge=0, le=10_000)] = 10.0
     """Requests a second to one webhook URL at most; 0 means no limit."""
     rate_limits: str = "on"

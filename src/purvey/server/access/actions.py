@@ -170,6 +170,11 @@ async def note_opening(tools: Tools, target: Target, visit: Visit) -> None:
     await store.note(tools.database, grant.account_id, grant.order_id, visit, tools.clock.now())
 
 
-async def openings(tools: Tools, account_id: str, order_id: str) -> list[Opening]:
-    """Return when, and as far as it is known from where, an order's content was looked at and opened, oldest first."""
-    return await store.openings(tools.database, account_id, order_id)
+async def note_buying(tools: Tools, account_id: str, checkout_id: str, visit: Visit) -> None:
+    """Note from where an order form was sent off, or a buyer came back from paying."""
+    await store.note(tools.database, account_id, checkout_id, visit, tools.clock.now())
+
+
+async def openings(tools: Tools, order: Order) -> list[Opening]:
+    """Return when, and as far as it is known from where, an order was bought, looked at and opened, oldest first."""
+    return await store.openings(tools.database, order)

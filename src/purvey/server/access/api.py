@@ -75,7 +75,9 @@ async def _file(request: Browser, tools: Tools, storage: Storage, target: Target
             await actions.note_opening(tools, target, visit_of(request, "file", target.deliverable.id))
             return sent
         case span:
-            return await _sent(tools, storage, target, file, span)
+            sent = await _sent(tools, storage, target, file, span)
+            await actions.note_opening(tools, target, visit_of(request, "part", target.deliverable.id))
+            return sent
 
 
 async def _sent(tools: Tools, storage: Storage, target: Target, file: File, part: Span | None) -> Streamed:

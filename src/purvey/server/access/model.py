@@ -88,7 +88,9 @@ class Door(StrEnum):
     """The order was refunded, its dispute lost, or the seller withdrew the grant."""
 
 
-What = Literal["page", "file", "url", "download"]
+What = Literal["checkout", "return", "page", "file", "part", "url", "download"]
+"""What was done: the order form was sent off, the buyer came back from paying, the order's page was opened, a file was fetched or a
+part of one, a URL was followed; and a download was counted, for which a file's or a URL's visit says from where."""
 
 
 class Visit(msgspec.Struct, frozen=True):

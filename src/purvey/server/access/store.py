@@ -5,6 +5,10 @@ from datetime import datetime
 
 from purvey.server.access.model import Grant, Lease, Opening, Target, Visit, Wish
 from purvey.server.kit.database import Database
+from purvey.server.orders.model import Order
+
+LANE = "visits"
+FORGET = "access.forget_visits"
 
 _GRANT = "account_id, id, order_id, max_downloads, downloads, created_at, expires_at, revoked_at"
 
@@ -99,7 +103,7 @@ VALUES ($1, $2, $3, $4, $5, $6, date_trunc('hour', $7::timestamptz), $7) ON CONF
 
 OPENINGS = """
 SELECT visited_at AS at, what, nullif(deliverable_id, '') AS deliverable_id, address, agent FROM visits
-WHERE account_id = $1 AND order_id = $2
+WHERE account_id = $1 AND order_id IN ($2, $3)
 UNION ALL
 SELECT opened_at, 'download', deliverable_id, NULL, NULL FROM downloads
 JOIN grants ON grants.account_id = downloads.account_id AND grants.id = grant_id
@@ -114,6 +118,35 @@ async def note(database: Database, account_id: str, order_id: str, visit: Visit,
     await database.write(NOTE, account_id, order_id, *args, now, again=True)
 
 
-async def openings(database: Database, account_id: str, order_id: str) -> list[Opening]:
-    """Return the visits and the counted downloads of an order, oldest first."""
-    return [Opening(**row) for row in await database.rows(OPENINGS, account_id, order_id)]
+async def openings(database: Database, order: Order) -> list[Opening]:
+    """Return the visits of an order and of its checkout, and the counted downloads, oldest first."""
+    rows = await database.rows(OPENINGS, order.account_id, order.id, order.checkout_id)
+    return [Opening(**row) for row in rows]
+
+
+async def queue_forgetting(database: Database, now: datetime) -> None:
+    """Queue the job that deletes old visits, unless it is there."""
+    await database.write(
+        """
+        SELECT lane_ensure($1, $1, NULL, 'who opened what', 1, $3),
+               jobs_push(ARRAY[($2, $1, $2, NULL, $2, $3)::job_new], $3)
+        """,
+        LANE,
+        FORGET,
+        now,
+        again=True,
+    )
+
+
+async def forget(database: Database, before: datetime, most: int) -> int:
+    """Delete up to `most` visits from before an instant, the oldest first; return how many there were."""
+    rows = await database.write(
+        """
+        DELETE FROM visits WHERE ctid = ANY (ARRAY(SELECT ctid FROM visits WHERE visited_at < $1 ORDER BY visited_at LIMIT $2))
+        RETURNING 1
+        """,
+        before,
+        most,
+        again=True,
+    )
+    return len(rows)

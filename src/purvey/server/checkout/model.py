@@ -30,6 +30,7 @@ class Checkout(msgspec.Struct, frozen=True, kw_only=True):
     deliverables: tuple[DeliverableFacts, ...]
     listing: msgspec.Raw
     seller: msgspec.Raw
+    description: str | None = None
     grant_after: int
     grant_downloads: int
     promise: Promise | None = None

@@ -48,6 +48,7 @@ def new_checkout(
         deliverables=sale.deliverables,
         listing=sale.snapshot,
         seller=sale.seller,
+        description=sale.description,
         grant_after=sale.grant_after,
         grant_downloads=sale.grant_downloads,
         promise=sale.promise,

@@ -17,15 +17,15 @@ LANE = "checkout"
 INSERT = """
 INSERT INTO checkouts (id, account_id, listing_id, status, payment_url, buyer_email, checkout_data, amount, currency,
                        content_type, deliverables, listing, seller, grant_after, grant_downloads, limited, created_at, expires_at,
-                       promise)
-SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19::json
+                       promise, description)
+SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19::json, $20
 WHERE NOT $16 OR stock_hold($2, $3, $1, $18, $17)
 RETURNING id
 """
 
 INSERT_FREE = f"""
 WITH stored AS ({INSERT}, account_id)
-SELECT jobs_push(ARRAY[(derived_id('job_', 'free:' || id), $20, $21, account_id, id, $22)::job_new], $17) FROM stored
+SELECT jobs_push(ARRAY[(derived_id('job_', 'free:' || id), $21, $22, account_id, id, $23)::job_new], $17) FROM stored
 """
 
 
@@ -70,6 +70,7 @@ def _values(checkout: Checkout) -> tuple[object, ...]:
         checkout.created_at,
         checkout.expires_at,
         checkout.promise,
+        checkout.description,
     )
 
 

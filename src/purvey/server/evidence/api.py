@@ -7,8 +7,9 @@ from litestar.params import FromPath
 
 from purvey.server.accounts.api import for_sellers
 from purvey.server.accounts.model import Account
-from purvey.server.evidence import actions
-from purvey.server.evidence.model import Evidence
+from purvey.server.evidence import actions, rules
+from purvey.server.evidence.model import Evidence, Mailed, Opened
+from purvey.server.kit import money
 from purvey.server.kit.tools import Tools
 from purvey.server.kit.web import Given, problems
 from purvey.server.storefront import pages, views
@@ -48,20 +49,40 @@ async def show_evidence(
                 test_mode=shop.test_mode,
                 order_id=found.order_id,
                 product=found.product_description,
-                buyer_email=found.customer_email_address,
-                amount=found.amount,
-                currency=found.currency,
-                payment=f"{found.payment_provider} {found.payment_reference}",
                 policy=found.refund_policy_disclosure,
-                delivery=tuple((one.at, f"{one.action} by {one.actor}") for one in found.delivery),
-                mails=tuple(
-                    (one.sent_at or one.created_at, f"{one.template} to {one.recipient}: {one.status}")
-                    for one in found.mails
+                facts=_facts(found),
+                delivery=tuple(
+                    views.EvidenceEntry(one.at, rules.said(one.action), one.actor) for one in found.delivery
                 ),
-                access=tuple(found.access_activity_log.split("\n")),
+                mails=tuple(_mailed(one) for one in found.mails),
+                access=tuple(_opened(one) for one in found.access),
             )
         )
     )
+
+
+def _facts(found: Evidence) -> tuple[tuple[str, str], ...]:
+    facts = {
+        "Order": found.order_id,
+        "Buyer": found.customer_email_address,
+        "Bought from": found.customer_purchase_ip,
+        "Paid": f"{money.display(found.amount, found.currency)}",
+        "Payment": f"{found.payment_provider} {found.payment_reference}",
+        "Delivered": rules.instant(found.service_date) if found.service_date else "not yet",
+        "Dispute": f"{found.dispute_status} ({found.dispute_reason})" if found.dispute_status else None,
+        "Evidence is due": rules.instant(found.dispute_due_at) if found.dispute_due_at else None,
+    }
+    return tuple((name, value) for name, value in facts.items() if value)
+
+
+def _mailed(one: Mailed) -> views.EvidenceEntry:
+    state = f"to {one.recipient}" if one.status == "sent" else f"to {one.recipient}, {one.status}"
+    return views.EvidenceEntry(one.sent_at or one.created_at, one.subject, state)
+
+
+def _opened(one: Opened) -> views.EvidenceEntry:
+    where = ", ".join(part for part in (one.address, one.agent) if part)
+    return views.EvidenceEntry(one.at, rules.DID[one.what].capitalize(), where)
 
 
 routes = [for_sellers(read_evidence, show_evidence)]

@@ -1,6 +1,6 @@
 """Evidence, as the API shows it. Its words are those of Stripe's evidence fields where there is one."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Literal
 
@@ -8,10 +8,10 @@ import msgspec
 
 
 class Opened(msgspec.Struct, frozen=True):
-    """The content was looked at or opened. `address` is known where it was kept, once for each hour and thing."""
+    """The order was bought, looked at or opened. `address` is known where it was kept, once for each hour and thing."""
 
     at: datetime
-    what: Literal["page", "file", "url", "download"]
+    what: Literal["checkout", "return", "page", "file", "part", "url", "download"]
     deliverable_id: str | None
     address: str | None
     agent: str | None
@@ -21,6 +21,7 @@ class Mailed(msgspec.Struct, frozen=True):
     """A mail about the order. `sent_at` is when the mail server took it."""
 
     template: str
+    subject: str
     recipient: str
     status: str
     created_at: datetime
@@ -36,12 +37,18 @@ class Happened(msgspec.Struct, frozen=True):
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
-    """What proves that an order was delivered. `access_activity_log` is the text that Stripe's field of that name takes."""
+    """What proves that an order was delivered.
+
+    `customer_purchase_ip` is from where the order form was sent off, or else where the buyer came back to from paying; None when a
+    program did the one and nobody the other. `submission` has what Stripe's evidence takes as text, by its own field names.
+    """
 
     object: Literal["evidence"] = "evidence"
     order_id: str
     product_description: str
     customer_email_address: str
+    customer_purchase_ip: str | None
+    checkout_data: msgspec.Raw
     amount: int
     currency: str
     payment_provider: str
@@ -55,3 +62,4 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     mails: Sequence[Mailed]
     access: Sequence[Opened]
     access_activity_log: str
+    submission: Mapping[str, str]

@@ -148,6 +148,7 @@ class Sale(msgspec.Struct, frozen=True, kw_only=True):
     deliverables: tuple[DeliverableFacts, ...]
     snapshot: msgspec.Raw
     seller: msgspec.Raw
+    description: str | None
     grant_after: int
     grant_downloads: int
     promise: Promise | None
@@ -167,6 +168,9 @@ class Product(msgspec.Struct, frozen=True, kw_only=True):
     price: int
     currency: str
     seller_name: str
+    content_type: ContentType
+    grant_after: int
+    grant_downloads: int
     checkout_schema: tuple[CheckoutField, ...]
     page: Showcase
     left: int | None

@@ -136,6 +136,7 @@ class Sent(msgspec.Struct, frozen=True):
     """A message about an order, and what became of it."""
 
     template: str
+    subject: str
     recipient: str
     status: str
     created_at: datetime

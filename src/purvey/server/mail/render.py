@@ -86,13 +86,18 @@ def _about(template: Template, facts: Facts) -> dict[str, Any]:
         "facts": facts,
         "paid": money.display(facts.amount, facts.currency) if facts.amount else "Free",
         "title": title,
-        "subject": f"{title}: {facts.listing_name}",
+        "subject": subject(template, facts),
         "to_seller": template in FOR_SELLERS,
         "open_until": _instant(facts.open_until) if facts.open_until else None,
         "refunded": money.display(facts.refunded, facts.currency) if facts.refunded else None,
         "due": _instant(facts.due_at) if facts.due_at else None,
         "paid_on": _instant(facts.paid_at) if facts.paid_at else None,
     }
+
+
+def subject(template: Template, facts: Facts) -> str:
+    """Return the subject of a mail about an order."""
+    return f"{_title(template, facts)}: {one_line(facts.listing_name, LONGEST_NAME)}"
 
 
 def _envelope(message: Message, facts: Facts | None, sender: Address, now: datetime) -> EmailMessage:

@@ -9,6 +9,7 @@ import msgspec
 from purvey.server.jobs.model import Result as Ended
 from purvey.server.kit.database import Database, Record
 from purvey.server.mail.model import FOR_SELLERS, EndpointFacts, Facts, Letter, Message, Result, Sent, Template
+from purvey.server.mail.render import subject
 
 WAITING = """
 SELECT account_id, id, template, order_id, recipient, facts, good_until, link.email,
@@ -63,12 +64,17 @@ async def letter(database: Database, message_id: str) -> Letter | None:
 async def about(database: Database, account_id: str, order_id: str) -> list[Sent]:
     """Return the messages about an order, oldest first."""
     rows = await database.rows(
-        "SELECT template, recipient, status, created_at, sent_at FROM messages WHERE account_id = $1 AND order_id = $2"
+        "SELECT template, facts, recipient, status, created_at, sent_at FROM messages WHERE account_id = $1 AND order_id = $2"
         " ORDER BY created_at, id",
         account_id,
         order_id,
     )
-    return [Sent(**row) for row in rows]
+    return [_sent(dict(row)) for row in rows]
+
+
+def _sent(row: dict[str, Any]) -> Sent:
+    template, facts = Template(row.pop("template")), msgspec.json.decode(row.pop("facts"), type=Facts)
+    return Sent(template, subject(template, facts), **row)
 
 
 def _message(row: Record) -> Message:

@@ -85,6 +85,7 @@ async def order(
         checkout = await checkouts.start(tools, inbox, sale, posted.get(forms.BUYER_EMAIL, ""), answers)
     except (Conflict, ValidationError) as error:
         return await _product_again(tools, shop, listing_id, posted, error)
+    await access.note_buying(tools, sale.account_id, checkout.id, visit_of(request, "checkout"))
     return moved(checkout.url)
 
 
@@ -106,10 +107,12 @@ def _by_field(error: ProblemError) -> Mapping[str, str]:
 
 @get("/checkout/{checkout_id:str}/return", include_in_schema=False)
 async def come_back(
-    checkout_id: FromPath[str], tools: Given[Tools], inbox: Given[Inbox], shop: Given[Shop]
+    request: Browser, checkout_id: FromPath[str], tools: Given[Tools], inbox: Given[Inbox], shop: Given[Shop]
 ) -> Response[str] | Redirect:
     """Take the buyer from the payment page to the content, or wait for the payment's confirmation."""
     back = await checkouts.come_back(tools, inbox, checkout_id)
+    if not is_head(request.scope):
+        await access.note_buying(tools, back.checkout.account_id, checkout_id, visit_of(request, "return"))
     name, email = bought(back.checkout.listing).name, back.checkout.buyer_email
     match back.way:
         case "open":

@@ -8,7 +8,7 @@ from purvey.server.kit.text import LONGEST_EMAIL
 from purvey.server.listings.model import CheckoutField, Product, Status
 from purvey.server.storefront import forms, views
 from purvey.server.storefront.shop import Shop
-from purvey.server.storefront.wording import MISSING
+from purvey.server.storefront.wording import MISSING, terms
 
 
 def product_view(
@@ -36,6 +36,7 @@ def product_view(
         rating_count=page.rating_count,
         compare_at=page.compare_at_price,
         cta=page.cta,
+        terms=terms(product.content_type, product.grant_after, product.grant_downloads),
         fields=tuple(_filled(field, posted or {}, errors or {}) for field in fields),
     )
 

@@ -63,8 +63,8 @@ class Review(msgspec.Struct, frozen=True):
 class ProductView(Page, frozen=True, kw_only=True):
     """A listing's page. `action` is where its form is posted; `amount` and `compare_at` are minor units of `currency`.
 
-    `description` is plain text: an empty line parts paragraphs. `cta` replaces the words on the button. `fields` are the
-    buyer's e-mail address first, then the questions of the checkout schema.
+    `description` is plain text: an empty line parts paragraphs. `cta` replaces the words on the button, beneath
+    which `terms` say how long the content opens. `fields` are the buyer's e-mail address first, then the questions of the schema.
     """
 
     availability: Availability
@@ -84,6 +84,7 @@ class ProductView(Page, frozen=True, kw_only=True):
     rating_count: int | None = None
     compare_at: int | None = None
     cta: str | None = None
+    terms: str | None = None
     fields: tuple[Field, ...] = ()
 
     @property
@@ -293,19 +294,24 @@ class ErrorView(Page, frozen=True, kw_only=True):
     reference: str | None = None
 
 
+class EvidenceEntry(msgspec.Struct, frozen=True):
+    """Something that happened, and from where or to whom."""
+
+    at: datetime
+    words: str
+    more: str = ""
+
+
 class EvidenceView(Page, frozen=True, kw_only=True):
-    """What proves the delivery of an order: instants with what happened then, and lines of its access log."""
+    """What proves the delivery of an order: its `facts` by name, and what happened, oldest first."""
 
     order_id: str
     product: str
-    buyer_email: str
-    amount: int
-    currency: str
-    payment: str
     policy: str
-    delivery: tuple[tuple[datetime, str], ...]
-    mails: tuple[tuple[datetime, str], ...]
-    access: tuple[str, ...]
+    facts: tuple[tuple[str, str], ...]
+    delivery: tuple[EvidenceEntry, ...]
+    mails: tuple[EvidenceEntry, ...]
+    access: tuple[EvidenceEntry, ...]
 
 
 class MailboxEntry(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from purvey.server.orders.model import ContentType
 from purvey.server.storefront.views import FieldType, GoneReason, PurchaseState
 
 TEST_CARDS: Sequence[tuple[str, str]] = (
@@ -9,6 +10,18 @@ TEST_CARDS: Sequence[tuple[str, str]] = (
     ("4000 0000 0000 0002", "is declined"),
     ("4000 0000 0000 0259", "pays, and is disputed five seconds later"),
 )
+
+
+def terms(content_type: ContentType, hours: int, downloads: int) -> str | None:
+    """Return what a buyer is told before paying about how long the content opens; None where the seller delivers by other means."""
+    if content_type == "webhook":
+        return None
+    times = "once" if downloads == 1 else f"{downloads} times"
+    return (
+        f"It opens for {hours} {'hour' if hours == 1 else 'hours'} from its delivery or {times}, whichever ends first; after that "
+        "a fresh link is mailed on request, up to three times. A refund of the whole price ends the access."
+    )
+
 
 MISSING: Mapping[FieldType, str] = {
     "text": "Fill this in.",
