@@ -50,6 +50,8 @@ def put_together(
     """Put the providers together, and tell the inbox, which knows no orders, what acts on which notice."""
     sandbox, stripe = Sandbox(tools, wake), stripe_options(settings)
     stripes, merchants = Stripes(stripe.api_base), Merchants(tools, stripe)
+    if settings.payments == "stripe":
+        stripes.prepare()
     providers = _providers(settings, sandbox, StripeProvider(tools, stripes, merchants, stripe))
     named = {one.name: one for one in providers}
     refunds = Refunds(tools, fulfillment, records, named)

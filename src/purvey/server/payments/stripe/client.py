@@ -2,13 +2,12 @@
 
 import re
 from collections.abc import AsyncIterator, Mapping
+from functools import cached_property
 from typing import Any, TypeVar, cast
 
 import aiohttp
 import msgspec
-import stripe
 import structlog
-from stripe import StripeClient, StripeObject
 
 from purvey.server.errors import Conflict, Unavailable
 from purvey.server.payments.stripe.model import (
@@ -22,6 +21,7 @@ from purvey.server.payments.stripe.model import (
     Session,
     StripeAccount,
 )
+from purvey.server.payments.stripe.package import stripe
 
 log = structlog.get_logger()
 
@@ -56,13 +56,25 @@ class Stripes:
     """Stripe's interface at `base`, with the key of whichever merchant is asking."""
 
     def __init__(self, base: str) -> None:
-        self._http = stripe.AIOHTTPClient(timeout=TIMEOUT)
+        self._base = base
+
+    @cached_property
+    def _http(self) -> "stripe.AIOHTTPClient":
+        return stripe.AIOHTTPClient(timeout=TIMEOUT)
+
+    @cached_property
+    def _client(self) -> "stripe.StripeClient":
         # Each request names its merchant's key; this one opens nothing.
-        self._client = StripeClient("none", base_addresses={"api": base}, http_client=self._http)
+        return stripe.StripeClient("none", base_addresses={"api": self._base}, http_client=self._http)
+
+    def prepare(self) -> None:
+        """Have the package imported now, and not while somebody waits."""
+        self._client  # noqa: B018  # made by being looked at
 
     async def close(self) -> None:
-        """Close the connections."""
-        await self._http.close_async()  # type: ignore[no-untyped-call]  # it is not annotated
+        """Close the connections, if there are any."""
+        if "_http" in vars(self):
+            await self._http.close_async()  # type: ignore[no-untyped-call]  # it is not annotated
 
     async def open_session(self, merchant: Merchant, params: Mapping[str, Any], key: str) -> Session:
         """Open a Checkout Session, once for each `key`; raises StripeRefusedError, Conflict, Unavailable."""
@@ -174,7 +186,7 @@ class Stripes:
     async def _told(self, asking: Any) -> dict[str, Any]:
         """Return an answer as plain data; raise StripeRefusedError, KeyRefusedError, or Unavailable."""
         try:
-            answer: StripeObject = await asking
+            answer: stripe.StripeObject = await asking
         except (stripe.AuthenticationError, stripe.PermissionError) as error:
             log.error("stripe.key", status=error.http_status, request_id=error.request_id, error=type(error).__name__)  # noqa: TRY400
             named = re.search(r"\brak_\w+", str(error))

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import msgspec
-import stripe
 import structlog
 
 from purvey.server.errors import Conflict, Unavailable
@@ -24,6 +23,7 @@ from purvey.server.payments.stripe.model import (
     Told,
     Whose,
 )
+from purvey.server.payments.stripe.package import stripe
 
 log = structlog.get_logger()
 
