@@ -1,10 +1,12 @@
 """The client keeps up with the server: every operation has its method, every field its type, every error its class."""
 
 import inspect
-from typing import Any, get_type_hints
+import re
+from typing import Any, cast, get_type_hints
 
 import pytest
 
+from house.sources import ROOT
 from purvey.client import deliveries, objects
 from purvey.client import errors as raised
 from purvey.client.calls import Call, ListCall
@@ -78,6 +80,40 @@ def test_every_operation_has_a_method(document: dict[str, Any], client: type) ->
 
 def test_both_clients_do_the_same() -> None:
     assert operations(Purvey) == operations(AsyncPurvey)
+
+
+@pytest.mark.parametrize(("client", "pages"), [(Purvey, Pages), (AsyncPurvey, AsyncPages)])
+def test_every_list_goes_on_over_all_its_pages(document: dict[str, Any], client: type, pages: type) -> None:
+    lists = {
+        f"{method.upper()} {path}"
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+        if "has_more" in answer_of(document, operation).get("properties", {})
+    }
+    made = client(api_key="lb_test")
+    carried = operations(client)
+    assert len(lists) > 6
+    for operation in lists:
+        group, _, name = carried[operation].partition(".")
+        assert isinstance(vars(type(getattr(made, group)))[name], pages), operation
+
+
+def answer_of(document: dict[str, Any], operation: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of an operation's answer, empty where it has none."""
+    answered = operation["responses"].get("200", {}).get("content", {}).get("application/json", {}).get("schema", {})
+    if "$ref" not in answered:
+        return cast("dict[str, Any]", answered)
+    return cast("dict[str, Any]", document["components"]["schemas"][answered["$ref"].rpartition("/")[2]])
+
+
+def test_every_method_is_in_the_guide() -> None:
+    guide = (ROOT / "docs" / "client.md").read_text()
+    told = {
+        f"{group}.{name}"
+        for group, names in re.findall(r"^\| `(\w+)` \| (.+) \|$", guide, re.MULTILINE)
+        for name in re.findall(r"\w+", re.sub(r"\(.*?\)", "", names))
+    }
+    assert told == {name for name in operations(Purvey).values() if "." in name} | {"events.follow"}
 
 
 def test_every_query_parameter_can_be_given(document: dict[str, Any]) -> None:
