@@ -3,13 +3,13 @@
 import asyncio
 import sys
 
-from bench import callback, events, fairness, orders, webhooks
+from bench import dynamic, events, fairness, orders, webhooks
 
 MEASUREMENTS = {
     "orders": orders.measure,
     "webhooks": webhooks.measure,
     "fairness": fairness.measure,
-    "callback": callback.measure,
+    "dynamic": dynamic.measure,
     "events": events.measure,
 }
 

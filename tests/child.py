@@ -164,6 +164,12 @@ class MortalDatabase(Database):
             self.idle()
         return found
 
+    async def rows(self, sql: str, *args: Any) -> list[Any]:
+        found = await super().rows(sql, *args)
+        if "leased_until = $1" in sql:
+            self._kinds |= {row["id"]: row["kind"] for row in found}
+        return found
+
     def _names(self, called: str, args: tuple[Any, ...]) -> list[str]:
         """Return the steps of a statement: one for each result, where several may be recorded together or one by one."""
         match called:

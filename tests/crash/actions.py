@@ -668,6 +668,23 @@ BUY_DYNAMIC = in_turn(scenes.dynamic, scenes.checkout, scenes.paid)
 
 CALLBACKS = [
     Act(
+        "a dynamic order is bought, and called for by whoever made it",
+        ("fulfillment.actions.Fulfillment.paid", *CALL),
+        buy,
+        scenes.dynamic,
+        known=calls_are_alike,
+        checks=FULFILLED | MAILED | {"one answer": one("order_history WHERE account_id = $1 AND action = 'answer'")},
+        parts=3,
+    ),
+    Act(
+        "a dynamic order is refunded while its seller's server is called",
+        ("refunds.actions.Refunds.refund", "refunds.actions.Refunds.carry_out", *CALL),
+        asks("POST", "/v1/orders/{order}/refund", 200, 422),
+        in_turn(scenes.dynamic, scenes.checkout, scenes.bought),
+        checks={"it is refunded": one("orders WHERE account_id = $1 AND payment_status = 'refunded'")},
+        parts=3,
+    ),
+    Act(
         "a seller's server is called for a dynamic order",
         CALL,
         scene=BUY_DYNAMIC,
@@ -679,7 +696,7 @@ CALLBACKS = [
         "a seller's server fails for a while",
         CALL,
         known=calls_are_alike,
-        scene=in_turn(BUY_DYNAMIC, answering(503)),
+        scene=in_turn(BUY_DYNAMIC, answering(503, 503)),
         checks=FULFILLED | MAILED,
         parts=2,
     ),
@@ -687,7 +704,7 @@ CALLBACKS = [
         "a seller's server fails for good",
         CALL,
         known=calls_are_alike,
-        scene=in_turn(BUY_DYNAMIC, answering(*[400] * 20)),
+        scene=in_turn(BUY_DYNAMIC, answering(*[503] * 20)),
         checks={
             "it waits": one("orders WHERE account_id = $1 AND status = 'processing' AND delivery_status = 'failed'"),
             "both are told once": """SELECT array_agg(template ORDER BY template) = ARRAY['callback_failed', 'delivery_pending']

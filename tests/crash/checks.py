@@ -153,7 +153,8 @@ INVARIANTS: Checks = {
         SELECT NOT EXISTS (
             SELECT FROM callbacks JOIN orders ON orders.account_id = callbacks.account_id AND orders.id = order_id
             WHERE (callbacks.status, delivery_status, delivered_items IS NOT NULL) NOT IN (
-                ('answered', 'delivered', true), ('failed', 'failed', false), ('withdrawn', 'delivered', false)))""",
+                ('answered', 'delivered', true), ('failed', 'failed', false), ('withdrawn', 'delivered', false))
+            AND (callbacks.status, payment_status, delivered_items IS NOT NULL) <> ('withdrawn', 'refunded', false))""",
     "each call is counted": """
         SELECT NOT EXISTS (
             SELECT FROM callbacks

@@ -1,7 +1,7 @@
 """The worker: what it runs, what it survives, and what becomes of its jobs when it does not."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -17,26 +17,7 @@ from purvey.server.jobs.worker import Worker
 from purvey.server.kit.database import Database
 from purvey.server.kit.problem import Unavailable
 from purvey.server.kit.tools import Tools
-from queueing import PATIENCE, claim, lane_of, make_lane, next_of, push, working
-
-Act = Callable[[Job], Awaitable[Outcome]]
-
-
-class Noting:
-    """A kind of work that notes each run, and then acts as the test says."""
-
-    name = "test.note"
-
-    def __init__(self, act: Act | None = None) -> None:
-        self.runs: asyncio.Queue[str] = asyncio.Queue()
-        self._act = act
-
-    async def load(self, jobs: Sequence[Job]) -> Sequence[str | None]:
-        return [None if job.ref.startswith("gone") else job.ref for job in jobs]
-
-    async def run(self, job: Job, loaded: str) -> Outcome:
-        self.runs.put_nowait(loaded)
-        return Done() if self._act is None else await self._act(job)
+from queueing import PATIENCE, Noting, claim, lane_of, left, make_lane, next_of, push, working
 
 
 @pytest.fixture
@@ -48,13 +29,6 @@ def clock() -> FakeClock:
 async def tools(database: Database, clock: FakeClock) -> Tools:
     await make_lane(database, "test")
     return make_tools(database, clock)
-
-
-async def left(database: Database) -> list[tuple[str, int, int]]:
-    """Return what is left in the queue: ref, attempt, and the seconds until it is due."""
-    rows = await database.rows("SELECT ref, attempt, due_at, lease_token FROM jobs ORDER BY ref")
-    assert [row["ref"] for row in rows if row["lease_token"]] == []
-    return [(row["ref"], row["attempt"], round((row["due_at"] - START).total_seconds())) for row in rows]
 
 
 async def test_what_was_queued_before_the_start_is_run(tools: Tools) -> None:

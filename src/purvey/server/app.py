@@ -30,6 +30,7 @@ from purvey.server.fulfillment.kinds.dynamic import api as dynamic_api
 from purvey.server.fulfillment.kinds.dynamic.trial import CallTrials
 from purvey.server.fulfillment.kinds.dynamic.work import Call
 from purvey.server.fulfillment.work import Restock
+from purvey.server.jobs.headstart import HeadStart
 from purvey.server.jobs.model import Kind
 from purvey.server.jobs.wake import Wake
 from purvey.server.jobs.worker import Worker
@@ -90,8 +91,10 @@ SLOTS = {
 """Lane kind -> jobs at once in one worker process."""
 PATIENCE = {"webhook": 256}
 """Lane kind -> jobs at once when those that have waited for a second for somebody's answer do not count (see `jobs.slots`)."""
-CONNECTIONS = SLOTS["callback"] + PATIENCE["webhook"]
-"""Connections to strangers' servers, open at once in one process."""
+TESTS_AT_ONCE = 32
+"""Connections for what sellers try out."""
+CONNECTIONS = SLOTS["callback"] + PATIENCE["webhook"] + TESTS_AT_ONCE
+"""Connections to strangers' servers, open at once in one process: one for each slot, so that nobody waits for another's."""
 TESTS_A_MINUTE = 10
 """How often a seller may have a sample event sent to one endpoint, or a sample order to one listing's server."""
 
@@ -138,11 +141,12 @@ def build(settings: Settings, database: Database, clock: Clock, keyring: Keyring
     wake = Wake(database, clock)
     watch = Watch(database, clock, wake)
     records = Idempotency(tools)
-    fulfillment = Fulfillment(tools, records, wake.poke)
+    head_start = HeadStart()
+    fulfillment = Fulfillment(tools, records, wake.poke, head_start)
     paying = put_together(settings, tools, fulfillment, records, wake.poke)
     outbound = SafeHttp(allow_private=settings.allow_private_urls, connections=CONNECTIONS)
     storage = Storage(settings.storage, settings.max_upload_bytes)
-    worker = _worker(settings, tools, paying, fulfillment, outbound, storage, wake)
+    worker = _worker(settings, tools, paying, fulfillment, outbound, storage, wake, head_start)
     shop = Shop(test_mode=settings.test_mode, has_mailbox=settings.has_mailbox)
     readiness = health.Health(database, available(migrations.__name__))
     measures = Measures(tools, list(SLOTS), settings.metrics_token)
@@ -185,6 +189,7 @@ def _worker(
     outbound: SafeHttp,
     storage: Storage,
     wake: Wake,
+    head_start: HeadStart,
 ) -> Worker:
     work: list[Kind[Any]] = [
         *(*paying.work, HandOnNotice(tools, paying.inbox), ConfirmFree(tools, paying.inbox)),
@@ -195,7 +200,7 @@ def _worker(
         *(CarryOut(tools, paying.refunds), CheckDelivered(tools, Deadlines(fulfillment, paying.providers))),
     ]
     rates = {"webhook": settings.webhook_rate} if settings.webhook_rate else None
-    return Worker(tools, wake, work, SLOTS, rates, PATIENCE)
+    return Worker(tools, wake, work, SLOTS, rates, PATIENCE, head_start)
 
 
 def _watched(ids: Ids, readiness: health.Health, measures: Measures) -> Callable[[], Litestar]:

@@ -16,6 +16,7 @@ from purvey.server.errors import Conflict
 from purvey.server.fulfillment import links, rules
 from purvey.server.fulfillment.changing import BATCHES_AT_ONCE, LARGEST_BATCH, READINGS, Changes
 from purvey.server.fulfillment.model import Change, Changed, Deliver, Transition
+from purvey.server.jobs.headstart import HeadStart
 from purvey.server.kit.batching import Batcher
 from purvey.server.kit.idempotency import Idempotency
 from purvey.server.kit.tools import Tools
@@ -30,12 +31,15 @@ Claim = tuple[Payment, Notice | None]
 class Fulfillment:
     """Makes orders of payments, and changes the orders that are there.
 
-    `wake` is called after each commit that may have queued something; `records` seals answers.
+    `wake` is called after each commit that may have queued something; `records` seals answers. With a `head_start`, this process
+    makes the calls of new dynamic orders, as long as it has room for them.
     """
 
-    def __init__(self, tools: Tools, records: Idempotency, wake: Callable[[], None]) -> None:
+    def __init__(
+        self, tools: Tools, records: Idempotency, wake: Callable[[], None], head_start: HeadStart | None = None
+    ) -> None:
         self._tools = tools
-        self._changes = Changes(tools, records, wake)
+        self._changes = Changes(tools, records, wake, head_start)
         self._payments: Batcher[Claim, Verdict] = Batcher(
             self._pay_all, key=lambda claim: claim[0].checkout_id, largest=LARGEST_BATCH, at_once=BATCHES_AT_ONCE
         )

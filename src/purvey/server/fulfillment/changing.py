@@ -15,6 +15,7 @@ from purvey.server.deliverables.model import Deliverable, NewDeliverable
 from purvey.server.errors import Conflict, ProblemError, unknown
 from purvey.server.fulfillment import store
 from purvey.server.fulfillment.model import Change, Changed, Draw, Link, Seen, Transition
+from purvey.server.jobs.headstart import HeadStart, Lease
 from purvey.server.kit.batching import Batcher
 from purvey.server.kit.crypto import sha256
 from purvey.server.kit.idempotency import Idempotency
@@ -29,15 +30,24 @@ BATCHES_AT_ONCE = 2
 READINGS = 20
 """How often an order that keeps changing under a command is read again before the caller is told so."""
 
+CALLS = "callback"
+"""The kind of the lanes in which the calls of dynamic orders are made."""
+
 Outcome = Changed | ProblemError
 OrderKey = tuple[str, str]
 """An order's account and its id: never the id alone, so that nobody learns of another account's order."""
 
 
 class Changes:
-    """Writes transitions. `wake` is called after each commit that may have queued something; `records` seals answers."""
+    """Writes transitions. `wake` is called after each commit that may have queued something; `records` seals answers.
 
-    def __init__(self, tools: Tools, records: Idempotency, wake: Callable[[], None]) -> None:
+    The calls of new orders get a head start: whoever bought waits for them.
+    """
+
+    def __init__(
+        self, tools: Tools, records: Idempotency, wake: Callable[[], None], head_start: HeadStart | None = None
+    ) -> None:
+        self._head_start = head_start or HeadStart()
         self._tools = tools
         self._records = records
         self._wake = wake
@@ -54,7 +64,13 @@ class Changes:
 
     async def write(self, transitions: Sequence[Transition]) -> set[str]:
         """Write transitions, and return the orders whose transition was written."""
-        done = await store.commit(self._tools.database, transitions, self._tools.clock.now())
+        lease = self._head_start.lease(CALLS, sum(_is_new(one) for one in transitions))
+        try:
+            written = [_with_lease(one, lease) if lease else one for one in transitions]
+            done = await store.commit(self._tools.database, written, self._tools.clock.now())
+        finally:
+            if lease:
+                self._head_start.begin(lease)
         self._wake()
         return done
 
@@ -133,6 +149,18 @@ class Changes:
 
     def _shown(self, order: Order, content: Sequence[Deliverable | NewDeliverable]) -> bytes:
         return msgspec.json.encode(orders.show_with(self._tools, order, content))
+
+
+def _is_new(transition: Transition) -> bool:
+    """Return whether the transition makes an order that calls its seller's server."""
+    return transition.before is None and transition.callback is not None
+
+
+def _with_lease(transition: Transition, lease: Lease) -> Transition:
+    if transition.callback is None or not _is_new(transition):
+        return transition
+    leased = msgspec.structs.replace(transition.callback, lease_token=lease.token, leased_until=lease.until)
+    return msgspec.structs.replace(transition, callback=leased)
 
 
 async def _beside(command: Change, order: Order | None) -> Any:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from purvey.server.jobs.headstart import Lease
 from purvey.server.jobs.model import Job
 
 SLOW = timedelta(seconds=1)
@@ -28,9 +29,10 @@ class Slots:
         self._slots = dict(slots)
         self._patience = dict(patience or {})
         self._held: dict[tuple[str, UUID], tuple[Job, datetime]] = {}
+        self._promised: dict[UUID, Lease] = {}
 
     def __len__(self) -> int:
-        return len(self._held)
+        return len(self._held) + len(self._promised)
 
     @property
     def jobs(self) -> list[Job]:
@@ -45,6 +47,14 @@ class Slots:
     def give_back(self, job: Job) -> None:
         """Hold this one no longer."""
         del self._held[job.id, job.lease_token]
+
+    def promise(self, lease: Lease) -> None:
+        """Keep the places of a lease free, until it is redeemed."""
+        self._promised[lease.token] = lease
+
+    def redeem(self, lease: Lease) -> None:
+        """Keep them no longer: what was queued with it is held by now."""
+        del self._promised[lease.token]
 
     def free(self, now: datetime) -> dict[str, int]:
         """Return how many jobs may be taken, for each lane kind of which any may."""
@@ -78,6 +88,8 @@ class Slots:
         """Return how many jobs of each lane kind are held, and how many of those are slow where that matters."""
         held: Counter[str] = Counter()
         slow: Counter[str] = Counter()
+        for lease in self._promised.values():
+            held[lease.lane_kind] += lease.places
         for job, since in self._held.values():
             kind = job.lane_kind
             held[kind] += 1

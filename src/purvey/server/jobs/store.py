@@ -45,6 +45,14 @@ async def claim(
     return [Job(*row) for row in rows]
 
 
+async def leased(database: Database, token: UUID, until: datetime) -> list[Job]:
+    """Return the jobs that were queued with a lease, which ends at `until`."""
+    rows = await database.rows(
+        f"SELECT {_COLUMNS} FROM jobs WHERE leased_until = $1 AND lease_token = $2", until, token
+    )
+    return [Job(*row) for row in rows]
+
+
 async def finish(database: Database, results: Sequence[Result], now: datetime) -> set[str]:
     """Record results and return the ids of the jobs that still held their lease; the others record nothing."""
     rows = await database.write(

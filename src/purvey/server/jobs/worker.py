@@ -14,6 +14,7 @@ from prometheus_client import Counter as Count
 from prometheus_client import Histogram
 
 from purvey.server.jobs import store
+from purvey.server.jobs.headstart import HeadStart, Lease
 from purvey.server.jobs.model import Job, Kind, Outcome, Recorded, Result, RetryAt
 from purvey.server.jobs.recording import insist
 from purvey.server.jobs.rules import after_fault, handed_back, result_of
@@ -60,7 +61,7 @@ class Worker:
 
     `patience` is as in `Slots`. `kinds` are the kinds of work it knows; a job of another kind is put back, for a later version's
     worker. `rates` gives lane kinds a number of jobs a second for each lane that has no rate of its own; without it such lanes
-    have no limit.
+    have no limit. It runs what is queued with a `head_start`.
     """
 
     def __init__(
@@ -71,11 +72,13 @@ class Worker:
         slots: Mapping[str, int],
         rates: Mapping[str, float] | None = None,
         patience: Mapping[str, int] | None = None,
+        head_start: HeadStart | None = None,
     ) -> None:
         self._tools = tools
         self._wake = wake
         self._kinds = {kind.name: kind for kind in kinds}
         self._rates = dict(rates or {})
+        self._head_start = head_start or HeadStart()
         self._held = Slots(slots, patience)
         self._tasks: set[asyncio.Task[None]] = set()
         self._loops: list[asyncio.Task[None]] = []
@@ -89,6 +92,7 @@ class Worker:
         """Begin to work, until `stop`."""
         self._wake.subscribe(self._stirred)
         self._loops = [asyncio.create_task(self._work()), asyncio.create_task(self._renew())]
+        self._head_start.runner = self
 
     async def stop(self, within: float = STOP_WITHIN) -> None:
         """Claim nothing more, let what runs finish for at most `within` seconds, then cut it short and put it back."""
@@ -96,6 +100,8 @@ class Worker:
         self._stirred.set()
         working, renewing = self._loops
         await working
+        # What was claimed by the last turn may have begun after all before it had ended.
+        self._idle.clear()
         self._note_idle()
         await self._tools.clock.wait(self._idle, within)
         left = self._held.jobs
@@ -103,6 +109,33 @@ class Worker:
         if left:
             await self._put_back(left)
         self._wake.unsubscribe(self._stirred)
+
+    def lease(self, lane_kind: str, places: int) -> Lease | None:
+        """Keep places free for jobs that are about to be queued with the lease; None while there are not so many, or at the end."""
+        now = self._tools.clock.now()
+        if self._stopping.is_set() or self._held.free(now).get(lane_kind, 0) < places:
+            return None
+        lease = Lease(lane_kind, places, UUID(bytes=self._tools.ids.random_bytes(16)), now + LEASE)
+        self._held.promise(lease)
+        return lease
+
+    def begin(self, lease: Lease) -> None:
+        """Run what was queued with the lease, and give the places that are left free again."""
+        self._spawn(self._begin(lease))
+
+    async def _begin(self, lease: Lease) -> None:
+        try:
+            self._start(await store.leased(self._tools.database, lease.token, lease.until))
+        except Unavailable as error:
+            # The lease runs out by itself, and then whoever comes claims them.
+            log.warning("jobs.not_begun", reason=error.detail)
+        except Exception:
+            log.exception("jobs.not_begun")
+        finally:
+            self._held.redeem(lease)
+            self._stirred.set()
+            if self._stopping.is_set():
+                self._note_idle()
 
     async def _work(self) -> None:
         failures = 0
@@ -247,7 +280,7 @@ class Worker:
             self._note_idle()
 
     def _note_idle(self) -> None:
-        if not self._held.jobs:
+        if not self._held:
             self._idle.set()
 
     async def _renew(self) -> None:

@@ -1,7 +1,9 @@
 """What a kind of goods decides: what becomes of an order the moment it is paid, and what its buyer is told then."""
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Literal
+from uuid import UUID
 
 import msgspec
 
@@ -12,7 +14,8 @@ from purvey.server.orders.model import ContentType, Order, Status
 class NewCallback(msgspec.Struct, frozen=True):
     """A call to a seller's server, to be queued: the attributes of the SQL type `callback_new`, in its order.
 
-    An order that has one is called for again, in another `round`, with the `body` that it has.
+    An order that has one is called for again, in another `round`, with the `body` that it has. With a lease, whoever holds it makes
+    the call; else whoever claims the job.
     """
 
     account_id: str
@@ -21,6 +24,8 @@ class NewCallback(msgspec.Struct, frozen=True):
     key: str
     body: str
     round: int = 1
+    lease_token: UUID | None = None
+    leased_until: datetime | None = None
 
 
 class Kind(msgspec.Struct, frozen=True):
