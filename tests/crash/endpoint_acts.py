@@ -82,6 +82,23 @@ async def long_replay(scene: Scene) -> None:
     )
 
 
+async def parked_behind(scene: Scene) -> None:
+    """Have the listing's callback enabled, with a delivery that is parked as if there were too many to be resumed at once."""
+    account_id, endpoint, now = scene.account.id, scene.names["endpoint"], scene.tools.clock.now()
+    database = scene.tools.database
+    await database.write("SELECT webhooks_disable($1, $2, 'by_seller', NULL, $3)", account_id, endpoint, now)
+    await database.write(
+        "UPDATE endpoints SET status = 'enabled', disabled_reason = NULL WHERE account_id = $1 AND id = $2",
+        account_id,
+        endpoint,
+    )
+    await database.write(
+        "SELECT lane_ensure('endpoints', 'endpoints', NULL, 'what follows', 4, $3),"
+        " jobs_push(ARRAY[('job_following_' || $1, 'endpoints', 'webhooks.follow', $1, $2, $3)::job_new], $3)",
+        *(account_id, endpoint, now),
+    )
+
+
 AGAIN = {
     "what was told again is told whole": """
         SELECT count(*) BETWEEN 1 AND 2 AND bool_and(deliveries.status = 'delivered') FROM deliveries
@@ -125,6 +142,16 @@ REPEATED = [
             SELECT status = 'done' AND made = 1 AND made =
                 (SELECT count(*) FROM deliveries WHERE account_id = $1 AND generation > 1)
             FROM replays WHERE account_id = $1"""
+        },
+    ),
+    Act(
+        "what was parked follows its endpoint",
+        ("webhooks.work.Follow.run",),
+        scene=in_turn(BOUGHT, parked_behind),
+        checks={
+            "it is delivered": """
+                SELECT count(*) = 1 AND bool_and(deliveries.status = 'delivered') FROM deliveries
+                JOIN endpoints ON endpoints.id = endpoint_id AND kind = 'listing_callback' WHERE deliveries.account_id = $1"""
         },
     ),
     Act(

@@ -65,6 +65,9 @@ FACTS = Facts(
             "agent_callback_url",
         ),
         ("parked", {"endpoint_status": "deleted"}, "endpoint_disabled", "deleted"),
+        ("parked", {}, "resuming", "bit by bit"),
+        ("waiting", {"endpoint_status": "disabled"}, "endpoint_disabled", "about to be parked"),
+        ("waiting", {"leased_until": LATER, "endpoint_status": "disabled"}, "being_sent", "this moment"),
         ("waiting", {"leased_until": LATER}, "being_sent", "this moment"),
         ("waiting", {"due_at": LATER}, "next_attempt", "2026-04-17T10:28:00Z"),
         ("waiting", {"breaker": "open", "held_until": LATER, "room": 1}, "breaker", "until 2026-04-17T10:28:00Z"),
@@ -83,3 +86,9 @@ def test_each_thing_that_holds_a_delivery_has_its_sentence(
     assert told.code == code
     assert words in f"{told.summary} {told.advice}"
     assert told.last_error == "timeout: The deadline passed. (after 30000 ms)"
+
+
+def test_a_redirect_is_said_to_be_not_followed() -> None:
+    moved = msgspec.structs.replace(FAILED, status_code=301, stage=None, error=None, duration_ms=3)
+    told = explain(msgspec.structs.replace(DELIVERY, attempts=[moved]), FACTS, NOW)
+    assert told.last_error == "HTTP 301, a redirect, which is not followed, after 3 ms"

@@ -1,5 +1,6 @@
 """Endpoints of a seller's own, through HTTP: what they are told, with which signatures, and what becomes of it."""
 
+import asyncio
 import hashlib
 import hmac
 from datetime import UTC, datetime
@@ -9,7 +10,8 @@ import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from fakes import FakeClock
-from market import Hook, Market, expect
+from market import Hook, Market, expect, looks
+from purvey.server.webhooks import checks
 from served import Shop
 
 URL = "https://seller.example/hooks"
@@ -206,3 +208,24 @@ async def test_the_number_of_endpoints_has_an_end(shop: Shop) -> None:
     )
     refused = expect(await shop.post("/v1/webhooks", json={"url": URL}), 409)
     assert (refused["code"], refused["max_count"]) == ("conflict", 100)
+
+
+async def test_much_that_was_parked_is_resumed_by_the_queue(market: Market) -> None:
+    tools, account = market.shop.tools, market.shop.account.id
+    made = await add(market, enabled=False)
+    events = [(account, f"evt_{n:04}", "order.disputed", None, None, "{}") for n in range(620)]
+    await tools.database.write("SELECT events_append($1::event_new[], $2)", events, tools.clock.now())
+    expect(await market.shop.patch(f"/v1/webhooks/{made['id']}", json={"enabled": True}), 200)
+    parked = f"/v1/webhooks/{made['id']}/deliveries?status=parked"
+    async for _ in looks():
+        if not (left := expect(await market.shop.get(parked), 200)["data"]):
+            break
+    assert left == []
+
+
+async def test_no_more_endpoints_are_made_at_once_than_there_may_be(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checks, "MOST", 3)
+    replies = await asyncio.gather(*(shop.post("/v1/webhooks", json={"url": f"{URL}?{n}"}) for n in range(8)))
+    assert sorted(reply.status for reply in replies) == [201] * 3 + [409] * 5

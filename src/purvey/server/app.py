@@ -72,7 +72,7 @@ from purvey.server.storefront.shop import Shop
 from purvey.server.webhooks import api as webhooks_api
 from purvey.server.webhooks.trial import Trials
 from purvey.server.webhooks.work import Deliver as DeliverWebhook
-from purvey.server.webhooks.work import GoOnWithReplay
+from purvey.server.webhooks.work import Follow, GoOnWithReplay
 
 SLOTS = {
     "callback": 256,
@@ -81,6 +81,7 @@ SLOTS = {
     "stock": 4,
     "deadlines": 4,
     "webhook": 64,
+    "endpoints": 4,
     "replays": 2,
     "library": 2,
     "mail": 8,
@@ -194,7 +195,7 @@ def _worker(
     work: list[Kind[Any]] = [
         *(*paying.work, HandOnNotice(tools, paying.inbox), ConfirmFree(tools, paying.inbox)),
         *(Invite(tools, wake.poke), RemoveFile(tools, storage), GiveBack(tools), Restock(fulfillment)),
-        *(Call(tools, outbound, fulfillment), DeliverWebhook(tools, outbound), GoOnWithReplay(tools)),
+        *(Call(tools, outbound, fulfillment), DeliverWebhook(tools, outbound), Follow(tools), GoOnWithReplay(tools)),
         *(_mail(settings, tools), Expire(tools, settings.event_retention_days)),
         Forget(tools, settings.visit_retention_days),
         *(CarryOut(tools, paying.refunds), CheckDelivered(tools, Deadlines(fulfillment, paying.providers))),

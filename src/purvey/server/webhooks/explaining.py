@@ -40,6 +40,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
         "delivered",
         "given_up",
         "endpoint_disabled",
+        "resuming",
         "being_sent",
         "next_attempt",
         "breaker",
@@ -85,6 +86,9 @@ def _why(delivery: DeliveryWithAttempts, facts: Facts, now: datetime) -> tuple[s
             if not delivery.attempts:
                 text = "It waited, untried, until its event was older than what the log keeps."
             return "given_up", text, f"Mend the receiver, then send it again: {retry}."
+        case DeliveryStatus.PARKED if facts.endpoint_status == "enabled":
+            text = "Its endpoint was enabled, and what was parked is sent bit by bit, the oldest first."
+            return "resuming", text, f"To send it now: {retry}."
         case DeliveryStatus.PARKED:
             return (
                 "endpoint_disabled",
@@ -99,6 +103,9 @@ def _held(delivery: DeliveryWithAttempts, facts: Facts, now: datetime, last: str
     if facts.leased_until is not None:
         advice = "Look again in half a minute, the longest that an attempt takes."
         return "being_sent", "It is being sent at this moment.", advice
+    if facts.endpoint_status != "enabled":
+        text = f"Its endpoint {_disabled(facts)}, so it is about to be parked."
+        return "endpoint_disabled", text, _how_to_enable(delivery, facts)
     if facts.due_at is not None and facts.due_at > now:
         text = f"Attempt {delivery.attempt_count + 1} is due at {_at(facts.due_at)}; so far: {last}."
         return "next_attempt", text, f"To try at once: {retry}."
@@ -146,6 +153,8 @@ def _how_to_enable(delivery: DeliveryWithAttempts, facts: Facts) -> str:
 
 
 def _said(attempt: Attempt) -> str:
+    if attempt.status_code is not None and 300 <= attempt.status_code < 400:
+        return f"HTTP {attempt.status_code}, a redirect, which is not followed, after {attempt.duration_ms} ms"
     if attempt.status_code is not None:
         return f"HTTP {attempt.status_code} after {attempt.duration_ms} ms"
     return f"{attempt.stage}: {attempt.error} (after {attempt.duration_ms} ms)"

@@ -31,6 +31,8 @@ ANSWER_BYTES = ANSWER_CHARACTERS * 4
 
 PER_ORDER, PER_KEY = 10, 100
 """How often within an hour the events of one order may be told again, and how often one API key may ask for that."""
+FOLLOWING = 500
+"""How many deliveries follow a change of their endpoint at once: parked, resumed, or sent to another URL."""
 REPLAY_BATCH = 500
 """How many events of a replay are told at once."""
 REPLAY_BUSY = 100

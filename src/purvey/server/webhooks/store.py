@@ -173,7 +173,10 @@ async def locked(
 
 
 async def own_endpoints(connection: Connection, account_id: str) -> int:
-    """Return how many endpoints of its own the account has."""
+    """Return how many endpoints of its own the account has; until the commit nobody else makes one for it."""
+    await connection.execute(
+        "SELECT pg_advisory_xact_lock(hashtextextended('webhooks_endpoints:' || $1, 0))", account_id
+    )
     sql = "SELECT count(*) FROM endpoints WHERE account_id = $1 AND kind = 'account' AND status <> 'deleted'"
     found: int = await connection.fetchval(sql, account_id)
     return found
@@ -290,6 +293,16 @@ async def go_on_with_replay(
         "SELECT webhooks_replay_on($1, $2, $3, $4, $5) AS status", account_id, replay_id, most, busy, now
     )
     return str(rows[0]["status"])
+
+
+async def follow(
+    database: Database, account_id: str, endpoint_id: str, lane: str | None, most: int, now: datetime
+) -> bool:
+    """Let up to `most` deliveries follow their endpoint as it is now, out of `lane` if given; return whether there may be more."""
+    rows = await database.write(
+        "SELECT webhooks_follow($1, $2, $3, $4, $5) AS more", account_id, endpoint_id, lane, most, now, again=True
+    )
+    return bool(rows[0]["more"])
 
 
 async def replay(database: Database, account_id: str, replay_id: str) -> Replay | None:

@@ -113,6 +113,28 @@ class Deliver:
         return [record.job_id in held for record in records]
 
 
+class Follow:
+    """Lets what waits for an endpoint follow its change, a batch at a time, where that was too much to be done at once."""
+
+    name = "webhooks.follow"
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+
+    async def load(self, jobs: Sequence[Job]) -> Sequence[str]:
+        """Return what to do: an endpoint's id and, when it has another URL, the lane of the one before."""
+        return [job.ref for job in jobs]
+
+    async def run(self, job: Job, what: str) -> Done | Again:
+        """Let one more batch follow."""
+        endpoint_id, _, lane = what.partition(" ")
+        now = self._tools.clock.now()
+        more = await store.follow(
+            self._tools.database, job.account_id or "", endpoint_id, lane or None, rules.FOLLOWING, now
+        )
+        return Again(now) if more else Done()
+
+
 class GoOnWithReplay:
     """Tells an endpoint again what a replay has not told yet, a batch at a time, so that fresh events are never far behind."""
 
