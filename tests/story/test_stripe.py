@@ -179,6 +179,20 @@ async def test_a_refund_whose_answer_was_lost_is_asked_for_again_and_made_once(m
     assert len(stripe.books.all_of(PLATFORM, "refund")) == 1
 
 
+async def test_a_refund_is_made_once_although_stripe_forgets_keys_after_a_day(market: Market, stripe: Stripe) -> None:
+    bought, _ = await paid(market, stripe)
+    order_id = (await market.order(bought))["id"]
+    away = Fault("refunds", status=503, lasting=True)
+    stripe.faults += [Fault("refunds"), Fault("refunds", lost=True), away]
+    order = expect(await market.shop.post(f"/v1/orders/{order_id}/refund", json={"amount": 200}), 200)
+    assert (order["refund_amount"], order["refund_pending"]) == (0, 200)
+    stripe.faults.remove(away)
+    market.later(hours=25)
+    letters = [await market.outside.next_letter() for _ in range(2)]
+    assert {letter["Subject"] for letter in letters} == {"Your order: Kit", "A part of your money goes back: Kit"}
+    assert len(stripe.books.all_of(PLATFORM, "refund")) == 1
+
+
 async def test_what_stripe_refuses_to_give_back_is_refused(market: Market, stripe: Stripe) -> None:
     bought, session = await paid(market, stripe)
     order_id = (await market.order(bought))["id"]
@@ -367,6 +381,16 @@ async def test_an_amount_that_stripe_cannot_take_is_told_in_a_sentence(market: M
         assert words in refused["detail"]
 
 
+async def test_a_part_that_stripe_cannot_give_back_exactly_is_refused(market: Market, stripe: Stripe) -> None:
+    for currency, price, part in (("MGA", 500_000, 150), ("KWD", 1230, 235)):
+        bought, _ = await paid(market, stripe, price=price, currency=currency)
+        path = f"/v1/orders/{(await market.order(bought))['id']}/refund"
+        refused = expect(await market.shop.post(path, json={"amount": part}), 422)
+        assert (refused["code"], refused["refundable_amount"]) == ("refund_not_allowed", price)
+        assert "cannot be paid" in refused["detail"]
+    assert stripe.books.all_of(PLATFORM, "refund") == []
+
+
 async def test_a_stripe_that_is_away_is_told_as_such(market: Market, stripe: Stripe) -> None:
     listing = await market.listing()
     stripe.faults += [Fault("checkout/sessions", status=500)] * 2
@@ -466,8 +490,8 @@ async def test_each_account_has_its_own_stripe_and_no_notice_of_anothers_pays(ma
     assert (await post(market, *stripe.signed(forged))).status == 200
     assert (await rows(market, "SELECT outcome FROM notices")) == [("refused",)]
     assert await stripe.send(event) == [200]
-    order = await market.order(Bought(checkout, ""))
-    expect(await shop.post(f"/v1/orders/{order['id']}/refund", json={"amount": 100}), 200)
+    first = await market.order(Bought(checkout, ""))
+    expect(await shop.post(f"/v1/orders/{first['id']}/refund", json={"amount": 100}), 200)
     assert len(stripe.books.all_of("acct_seller", "refund")) == 1
     sealed = await rows(market, "SELECT secret_key, webhook_secret FROM stripe_merchants")
     assert b"thesellersown" not in b"".join(sealed[0])
@@ -485,8 +509,17 @@ async def test_each_account_has_its_own_stripe_and_no_notice_of_anothers_pays(ma
     order = await market.order(Bought(checkout, ""))
     expect(await shop.post(f"/v1/orders/{order['id']}/refund", json={}), 200)
     assert stripe.requests("POST", "refunds")[-1].form["refund_application_fee"] is True
+    # The share that was taken then goes back, whatever it is now.
+    for then, now, goes_back in ((0, 250, False), (250, 0, True)):
+        await merchants.connect(shop.tools, shop.account.id, "acct_connected", then)
+        checkout = await market.checkout(await market.listing(price=1000))
+        stripe.books.pay(stripe.books.all_of("acct_connected", "checkout.session")[0]["id"])
+        await merchants.connect(shop.tools, shop.account.id, "acct_connected", now)
+        assert await stripe.send(stripe.last("checkout.session.completed")) == [200]
+        order = await market.order(Bought(checkout, ""))
+        expect(await shop.post(f"/v1/orders/{order['id']}/refund", json={}), 200)
+        assert stripe.requests("POST", "refunds")[-1].form.get("refund_application_fee", False) is goes_back
     # The first order is the first merchant's still, whose key is gone now.
-    [first] = [one for one in expect(await shop.get("/v1/orders"), 200)["data"] if one["id"] != order["id"]]
     refused = expect(await shop.post(f"/v1/orders/{first['id']}/refund", json={}), 422)
     assert "there is no key any more" in refused["detail"]
 

@@ -112,6 +112,50 @@ async def test_amounts_follow_the_rules_of_their_currency(
         await client.v1.checkout.sessions.create_async(SALE | {"line_items": [{"quantity": 1, "price_data": price}]})  # type: ignore[arg-type]
 
 
+async def test_what_goes_back_follows_the_rules_of_its_currency_too(
+    standin: Stripe, client: stripe.StripeClient
+) -> None:
+    for currency, amount, part in (("kwd", 1230, 235), ("isk", 50_000, 150), ("usd", 500, 501)):
+        price = {"currency": currency, "unit_amount": amount, "product_data": {"name": "Kit"}}
+        sale: Any = SALE | {"line_items": [{"quantity": 1, "price_data": price}]}
+        session = await client.v1.checkout.sessions.create_async(sale)
+        intent = standin.books.pay(session.id)["payment_intent"]
+        for wrong in ({"amount": part}, {"refund_application_fee": True}):
+            with pytest.raises(stripe.InvalidRequestError):
+                await client.v1.refunds.create_async({"payment_intent": intent, **wrong})  # type: ignore[arg-type]
+        assert (await client.v1.refunds.create_async({"payment_intent": intent})).amount == amount
+
+
+async def test_a_session_that_nobody_pays_in_time_is_closed_and_told() -> None:
+    now = [NOW]
+    async with open_stripe(lambda: now[0]) as standin:
+        session = standin.books.open_session(PLATFORM, SALE | {"expires_at": NOW + 1800}, "http://pay")
+        now[0] += 1800
+        with pytest.raises(RefusedError, match="has expired"):
+            standin.books.pay(session["id"])
+        assert session["status"] == "expired"
+        assert [event["type"] for event in standin.events] == ["checkout.session.expired"]
+
+
+async def test_a_refusal_is_kept_for_its_key_and_every_answer_for_a_day() -> None:
+    now = [NOW]
+    async with open_stripe(lambda: now[0]) as standin:
+        http = stripe.AIOHTTPClient(timeout=aiohttp.ClientTimeout(total=10))
+        client = stripe.StripeClient(SECRET_KEY, base_addresses={"api": standin.url}, http_client=http)
+        session = standin.books.open_session(PLATFORM, SALE, "http://pay")
+        intent = standin.books.pay(session["id"])["payment_intent"]
+        dispute = standin.books.dispute(intent)["id"]
+        ours: Any = {"payment_intent": intent}, {"idempotency_key": "ours"}
+        with pytest.raises(stripe.InvalidRequestError, match="charged back"):
+            await client.v1.refunds.create_async(*ours)
+        standin.books.move_dispute(dispute, "won")
+        with pytest.raises(stripe.InvalidRequestError, match="charged back"):
+            await client.v1.refunds.create_async(*ours)
+        now[0] += 86400
+        assert (await client.v1.refunds.create_async(*ours)).status == "succeeded"
+        await http.close_async()  # type: ignore[no-untyped-call]  # it is not annotated
+
+
 async def test_one_idempotency_key_has_one_effect(standin: Stripe, client: stripe.StripeClient) -> None:
     sessions = client.v1.checkout.sessions
     options: Any = {"idempotency_key": "ours"}

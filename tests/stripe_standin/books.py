@@ -24,6 +24,8 @@ SMALLEST = {"usd": 50, "eur": 50, "gbp": 30, "jpy": 50}
 THREE_DECIMAL = frozenset(["bhd", "jod", "kwd", "omr", "tnd"])
 WHOLE = frozenset(["isk", "ugx"])
 """Without decimals, and written with two all the same: amounts must end in 00."""
+NOT_IN_SAMPLES = frozenset(["account", "payment_intent"])
+"""Fields that objects may have and the samples have not: of events of connected accounts, and of warnings."""
 HALF_AN_HOUR = 1800
 A_DAY = 86400
 
@@ -44,6 +46,7 @@ class Books:
     def new(self, merchant: str, kind: str, prefix: str, **fields: Any) -> Object:
         """Keep a new object, made of the sample of its kind."""
         self._serial += 1
+        assert set(fields) <= set(SAMPLES[kind]) | NOT_IN_SAMPLES, f"no {kind} has {set(fields) - set(SAMPLES[kind])}"
         made = copy.deepcopy(SAMPLES[kind]) | {"id": f"{prefix}{self._serial:06d}{secrets.token_hex(6)}"}
         made |= {"created": self.now()} | ({"livemode": self.live} if "livemode" in made else {}) | fields
         self._kept[kind][made["id"]] = (merchant, made)
@@ -125,9 +128,13 @@ class Books:
             raise RefusedError("This charge has been charged back and cannot be refunded.", code="charge_disputed")
         if left == 0:
             raise RefusedError(f"Charge {charge['id']} has already been refunded.", code="charge_already_refunded")
+        check_units(charge["currency"], amount)
         if not 0 < amount <= left:
             message = f"Refund amount ({amount}) is greater than unrefunded amount on charge ({left})"
             raise RefusedError(message, param="amount")
+        if form.get("refund_application_fee") and not charge["application_fee_amount"]:
+            message = f"Attempting to refund_application_fee on {charge['id']}, but it has no application fee"
+            raise RefusedError(message, param="refund_application_fee")
         refund = self.new(
             merchant,
             "refund",
@@ -158,11 +165,18 @@ class Books:
 
     # What goes on without us.
 
+    def lapse(self) -> None:
+        """Close the sessions whose time is over."""
+        for merchant, session in list(self._kept["checkout.session"].values()):
+            if session["status"] == "open" and self.now() >= session["expires_at"]:
+                self.expire(merchant, session["id"])
+
     def pay(self, name: str, method: str = "card") -> Object:
         """Let the buyer complete a session. A card pays at once; a bank debit is under way until `settle` or `bounce`."""
+        self.lapse()
         merchant = self.owner("checkout.session", name)
         session = self.find(merchant, "checkout.session", name)
-        if session["status"] == "expired" or self.now() >= session["expires_at"]:
+        if session["status"] == "expired":
             raise RefusedError("This Checkout Session has expired.", code="checkout_session_expired")
         if session["payment_status"] != "paid":
             session |= {"status": "complete", "url": None, "payment_method_types": [method]}
@@ -292,12 +306,7 @@ def check_amount(currency: str, amount: int) -> None:
     """Refuse amounts that Stripe refuses."""
     if currency != currency.lower():
         raise RefusedError(f"Invalid currency: {currency}", param="line_items[0][price_data][currency]")
-    if currency in THREE_DECIMAL and amount % 10:
-        raise RefusedError(
-            "Invalid amount: the last digit of a three-decimal currency must be 0", code="amount_invalid"
-        )
-    if currency in WHOLE and amount % 100:
-        raise RefusedError(f"Invalid amount: {currency} has no decimals; it must end in 00", code="amount_invalid")
+    check_units(currency, amount)
     if amount < SMALLEST.get(currency, 50):
         raise RefusedError(
             "The Checkout Session's total amount due must add up to at least the minimum charge.",
@@ -305,6 +314,17 @@ def check_amount(currency: str, amount: int) -> None:
         )
     if amount > 99_999_999:
         raise RefusedError("The amount is too large.", code="amount_too_large")
+
+
+def check_units(currency: str, amount: int) -> None:
+    """Refuse amounts that have more decimals than the currency may have at Stripe, of payments and refunds alike."""
+    if currency in THREE_DECIMAL and amount % 10:
+        raise RefusedError(
+            "Invalid amount: the last digit of a three-decimal currency must be 0", code="amount_invalid"
+        )
+    if currency in WHOLE and amount % 100:
+        message = f"Invalid amount. Currency {currency.upper()} is effectively zero-decimal: amounts must end in 00."
+        raise RefusedError(message, code="invalid_charge_amount_no_decimal_compatible")
 
 
 def _check_session(form: Object, now: int) -> None:

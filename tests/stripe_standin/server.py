@@ -35,7 +35,7 @@ from stripe.params.checkout import (
 )
 from stripe.params.radar import EarlyFraudWarningRetrieveParams
 
-from stripe_standin.books import API_VERSION, Books, Object
+from stripe_standin.books import A_DAY, API_VERSION, Books, Object
 from stripe_standin.params import RefusedError, read
 
 PLATFORM = "acct_platform"
@@ -43,6 +43,8 @@ SECRET_KEY = "sk_test_theplatformskey000000"
 WEBHOOK_SECRET = "whsec_theplatformswebhooksecret"
 DECLINED, DISPUTED = "4000000000000002", "4000000000000259"
 """Test cards: one is refused, the other pays and is disputed at once."""
+LONGEST_KEY = 255
+"""Characters of an Idempotency-Key."""
 
 KINDS: Mapping[str, tuple[str, type, type | None]] = {
     "checkout/sessions": ("checkout.session", SessionRetrieveParams, SessionListParams),
@@ -110,7 +112,7 @@ class Stripe:
     rights: dict[str, set[str]] = field(default_factory=dict)
     sends_at_once: bool = False
     copies: int = 1
-    _answers: dict[tuple[str, str], tuple[Any, ...]] = field(default_factory=dict)
+    _answers: dict[tuple[str, str], tuple[int, str, str, tuple[int, Object]]] = field(default_factory=dict)
     _tasks: set["asyncio.Task[list[int]]"] = field(default_factory=set)
     _session: aiohttp.ClientSession | None = None
 
@@ -131,35 +133,33 @@ class Stripe:
                 await fault.gate.wait()
             if fault.status:
                 return _json({"error": {"type": "api_error", "message": "Something went wrong."}}, fault.status)
+        self.books.lapse()
         status, body = self._once(request, path, text)
         if fault and fault.lost and request.transport:
             request.transport.close()
         return _json(body, status)
 
     def _once(self, request: web.Request, path: str, text: str) -> tuple[int, Object]:
-        """Carry out a request, or give the first answer to one that came before with its Idempotency-Key."""
+        """Carry out a request, or give the first answer to one that came within a day before with its Idempotency-Key."""
         try:
             merchant = self._merchant(request, path)
-            key = merchant, request.headers.get("Idempotency-Key", "")
-            if request.method == "POST" and key in self._answers:
-                *asked, status, body = self._answers[key]
-                if asked != [path, text]:
+            form, act = self._understood(request, merchant, path, text)
+            key = merchant, _key_of(request)
+            if key[1] and key in self._answers and self.books.now() - self._answers[key][0] < A_DAY:
+                _, path_then, text_then, answer = self._answers[key]
+                if (path_then, text_then) != (path, text):
                     raise _misused_key()
-                return status, body
-            status, body = 200, self._done(request, merchant, path, text)
-            if request.method == "POST" and key[1]:
-                # Only what was carried out is kept: a request that was refused may be mended.
-                self._answers[key] = (path, text, status, body)
+                return answer
         except RefusedError as refusal:
-            return refusal.status, {
-                "error": {
-                    "type": refusal.kind,
-                    "message": str(refusal),
-                    "code": refusal.code,
-                    "param": refusal.param,
-                }
-            }
-        return status, json.loads(json.dumps(body))
+            return _refused(refusal)
+        # From here on the answer is kept whatever it is, also one that refuses: nothing is tried a second time.
+        try:
+            answer = 200, json.loads(json.dumps(act(form)))
+        except RefusedError as refusal:
+            answer = _refused(refusal)
+        if key[1]:
+            self._answers[key] = (self.books.now(), path, text, answer)
+        return answer
 
     def _merchant(self, request: web.Request, path: str) -> str:
         key = request.headers.get("Authorization", "").removeprefix("Bearer ")
@@ -179,7 +179,10 @@ class Stripe:
             raise RefusedError(f"The provided key does not have access to account '{account}'", status=403)
         return account or self.merchants[key]
 
-    def _done(self, request: web.Request, merchant: str, path: str, text: str) -> Object:
+    def _understood(
+        self, request: web.Request, merchant: str, path: str, text: str
+    ) -> tuple[Object, Callable[[Object], Object]]:
+        """Return what a request says, by the package's types, and what is to be done with it."""
         made: Callable[[Object], Object]
         kind: type
         *folder, name = path.split("/")
@@ -205,7 +208,7 @@ class Stripe:
         self.asked.append(Asked(request.method, path, form, dict(request.headers)))
         if "application_fee_amount" in form.get("payment_intent_data", {}) and merchant not in self.connected:
             raise RefusedError("Can only apply an application_fee_amount when the charge is a direct charge (Connect).")
-        return made(form)
+        return form, made
 
     def account(self, merchant: str) -> Object:
         """Return a merchant as Stripe shows it."""
@@ -302,6 +305,18 @@ def _misused_key() -> RefusedError:
     refusal = RefusedError("Keys for idempotent requests can only be used with the same parameters.")
     refusal.kind = "idempotency_error"
     return refusal
+
+
+def _key_of(request: web.Request) -> str:
+    key = request.headers.get("Idempotency-Key", "") if request.method == "POST" else ""
+    if len(key) > LONGEST_KEY:
+        raise RefusedError(f"The Idempotency-Key is longer than {LONGEST_KEY} characters.")
+    return key
+
+
+def _refused(refusal: RefusedError) -> tuple[int, Object]:
+    told = {"type": refusal.kind, "message": str(refusal), "code": refusal.code, "param": refusal.param}
+    return refusal.status, {"error": {name: word for name, word in told.items() if word is not None}}
 
 
 def _json(body: Object, status: int) -> web.Response:

@@ -96,10 +96,11 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Intent(msgspec.Struct, frozen=True):
-    """A payment intent."""
+    """A payment intent. `application_fee_amount` is the installation's share of a connected account's payment."""
 
     id: str
     metadata: Metadata | None = None
+    application_fee_amount: int | None = None
 
 
 class Charge(msgspec.Struct, frozen=True):

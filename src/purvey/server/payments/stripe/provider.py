@@ -1,5 +1,6 @@
 """Stripe as a provider: sessions opened, payments found, refunds made, notices verified."""
 
+import asyncio
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
@@ -87,18 +88,26 @@ class StripeProvider:
         merchant = await self._merchants.at(row.whose) if row else None
         if row is None or merchant is None:
             return Refused(f"there is no key any more for the payment {request.payment_reference}")
-        known = await self._known(merchant, request)
         try:
-            made = known or await self._stripes.make_refund(
-                merchant, rules.refund_of(request, merchant), f"purvey-{request.id}"
-            )
-        except StripeRefusedError as error:
+            known, took_fee = await asyncio.gather(self._known(merchant, request), self._took_fee(merchant, request))
+            params = rules.refund_of(request, took_fee=took_fee)
+            made = known or await self._stripes.make_refund(merchant, params, f"purvey-{request.id}")
+        except (ValueError, StripeRefusedError) as error:
             return Refused(str(error).rstrip("."))
         return self._report(made, request)
 
     async def _known(self, merchant: Merchant, request: RefundRequest) -> Refund | None:
         made = await self._stripes.refunds_of(merchant, payment_intent=request.payment_reference)
         return next((one for one in made if rules.is_asked_by(one, request.id)), None)
+
+    async def _took_fee(self, merchant: Merchant, request: RefundRequest) -> bool:
+        """Return whether the payment has a share of the installation's; Stripe refuses to give back what was never taken.
+
+        Today's share says nothing of that: it may have been another one then, or have come to nothing.
+        """
+        if merchant.whose.stripe_account is None:
+            return False
+        return bool((await self._stripes.intent(merchant, request.payment_reference)).application_fee_amount)
 
     def _report(self, made: Refund, request: RefundRequest) -> RefundReport | Refused:
         if made.status in {"failed", "canceled"}:

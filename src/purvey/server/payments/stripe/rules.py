@@ -87,18 +87,12 @@ DISPUTES: Mapping[str, DisputeStatus] = MappingProxyType(
 
 
 def to_stripe(amount: int, currency: str) -> int:
-    """Return an amount in Stripe's minor units; raise ValueError with a sentence where Stripe cannot take it."""
-    times, by = FACTORS.get(currency, (1, 1))
-    shown = money.display(amount, currency)
-    if currency in ROUND and amount % 10:
-        raise ValueError(f"{shown} cannot be paid: the last of the three decimals must be 0 at Stripe")
-    if amount % by:
-        raise ValueError(f"{shown} cannot be paid: Stripe takes whole {currency} only")
+    """Return an amount in Stripe's minor units; raise ValueError with a sentence where Stripe cannot take it as a payment."""
+    exact = to_stripe_exactly(amount, currency)
     if amount < LEAST.get(currency, 0):
-        raise ValueError(
-            f"{shown} is too little to be paid by card: the least is {money.display(LEAST[currency], currency)}"
-        )
-    return amount * times // by
+        shown, least = money.display(amount, currency), money.display(LEAST[currency], currency)
+        raise ValueError(f"{shown} is too little to be paid by card: the least is {least}")
+    return exact
 
 
 def from_stripe(amount: int, currency: str) -> int:
@@ -137,8 +131,11 @@ def session_of(asked: SessionRequest, merchant: Merchant, options: Options) -> d
     return params
 
 
-def refund_of(asked: RefundRequest, merchant: Merchant) -> dict[str, Any]:
-    """Return the parameters of a refund; the installation gives its share of it back too."""
+def refund_of(asked: RefundRequest, *, took_fee: bool) -> dict[str, Any]:
+    """Return the parameters of a refund; if the installation took a share of the payment, it gives that back too.
+
+    Raises ValueError with a sentence where Stripe has no such amount.
+    """
     reason = asked.reason if asked.reason in REASONS else "requested_by_customer"
     metadata = {REFUND: asked.id} | ({REASON: asked.reason[:500]} if asked.reason else {})
     params: dict[str, Any] = {
@@ -147,14 +144,22 @@ def refund_of(asked: RefundRequest, merchant: Merchant) -> dict[str, Any]:
         "reason": reason,
         "metadata": metadata,
     }
-    if merchant.whose.stripe_account and merchant.fee_basis_points:
+    if took_fee:
         params["refund_application_fee"] = True
     return params
 
 
 def to_stripe_exactly(amount: int, currency: str) -> int:
-    """Return an amount in Stripe's minor units, however small; what is left to refund may be."""
+    """Return an amount in Stripe's minor units, however small, as what is left to refund may be.
+
+    Raises ValueError with a sentence where Stripe has no such amount: less would move than was asked for.
+    """
     times, by = FACTORS.get(currency, (1, 1))
+    shown = money.display(amount, currency)
+    if currency in ROUND and amount % 10:
+        raise ValueError(f"{shown} cannot be paid: the last of the three decimals must be 0 at Stripe")
+    if amount % by:
+        raise ValueError(f"{shown} cannot be paid: Stripe takes whole {currency} only")
     return amount * times // by
 
 
