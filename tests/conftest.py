@@ -1,6 +1,7 @@
 """What all tests stand on: one real PostgreSQL for the run, and a fresh database, cloned from a migrated template, for each test.
 
 With PURVEY_TEST_DATABASE_URL the tests use that server instead of the embedded one; its user must be allowed to create databases.
+Tests that use none of its databases prove nothing about it, and are left out.
 """
 
 import asyncio
@@ -22,9 +23,12 @@ from purvey.server.kit.database import Database
 from purvey.server.kit.embedded import EmbeddedPostgres
 from purvey.server.kit.migrations import available, migrate
 
+GIVEN_URL = "PURVEY_TEST_DATABASE_URL"
 CLUSTER_URL = "TESTS_PURVEY_CLUSTER"
 TEMPLATE = "TESTS_PURVEY_TEMPLATE"
 # Without autovacuum: its worker belongs to the superuser, whom no test may send away from a database that it drops.
+IT_USES = {"database", "fresh_database", "new_database"}
+"""Fixtures that lead to a database of the cluster."""
 QUICK = {"fsync": "off", "synchronous_commit": "off", "max_connections": "200", "autovacuum": "off"}
 _cluster: list[tuple[EmbeddedPostgres, Path]] = []
 
@@ -40,9 +44,17 @@ def pytest_configure(config: pytest.Config) -> None:
     log.configure("pretty")
     if hasattr(config, "workerinput") or config.option.collectonly:
         return
-    os.environ[CLUSTER_URL] = os.environ.get("PURVEY_TEST_DATABASE_URL") or _start_cluster()
+    os.environ[CLUSTER_URL] = os.environ.get(GIVEN_URL) or _start_cluster()
     os.environ[TEMPLATE] = f"purvey_template_{secrets.token_hex(4)}"
     asyncio.run(_make_template(os.environ[TEMPLATE]))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With a server given, keep the tests that use it."""
+    if GIVEN_URL in os.environ:
+        kept = [item for item in items if IT_USES & set(getattr(item, "fixturenames", ()))]
+        config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+        items[:] = kept
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -10,18 +10,14 @@ from typing import Any, TypeVar
 
 import structlog.testing
 
-import conftest
+from conftest import NewDatabase
 from fakes import FakeClock
 from market import PATIENCE, running_shop
 from purvey.server.app import App
 from purvey.server.kit.database import Database
-from purvey.server.settings import Settings
 from served import Shop
 
 T = TypeVar("T")
-
-UNLIMITED: dict[str, Any] = {"rate_limits": "off"} if "rate_limits" in Settings.__struct_fields__ else {}
-"""Settings of a server that is asked more in a second than anybody may."""
 
 
 @dataclass(frozen=True)
@@ -50,16 +46,16 @@ class ThreadedShop:
 
 
 @contextlib.contextmanager
-def threaded_shop() -> Iterator[ThreadedShop]:
+def threaded_shop(new_database: NewDatabase) -> Iterator[ThreadedShop]:
     """Open a shop on a database of its own, in a thread; both end with the context."""
     opened: Future[ThreadedShop] = Future()
     over: Future[None] = Future()
 
     async def serve() -> None:
-        async with conftest._new_database() as url:
+        async with new_database() as url:
             database = await Database.open(url)
             try:
-                async with running_shop(database, FakeClock(), **UNLIMITED) as (shop, app):
+                async with running_shop(database, FakeClock(), rate_limits="off") as (shop, app):
                     app.watch.stop()
                     opened.set_result(ThreadedShop(shop, app, asyncio.get_running_loop(), logged))
                     await asyncio.wrap_future(over)

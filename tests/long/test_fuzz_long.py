@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from access_matrix import Account, open_account
+from conftest import NewDatabase
 from fuzzing import fuzz
 from threaded import ThreadedShop, threaded_shop
 
@@ -18,8 +19,8 @@ PATIENCE = 600 * (1 + float(os.environ.get("PURVEY_TEST_SCALE", "1")))
 
 
 @pytest.fixture(scope="module")
-def shop() -> Iterator[ThreadedShop]:
-    with threaded_shop() as opened:
+def shop(new_database: NewDatabase) -> Iterator[ThreadedShop]:
+    with threaded_shop(new_database) as opened:
         yield opened
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from access_matrix import SELLERS, Account, open_account
+from conftest import NewDatabase
 from fuzzing import Findings, fuzz
 from threaded import ThreadedShop, threaded_shop
 
@@ -15,8 +16,8 @@ MANY_EDGES = ["POST /v1/listings", "PUT /v1/listings/{listing_id}", "PATCH /v1/l
 
 
 @pytest.fixture(scope="module")
-def shop() -> Iterator[ThreadedShop]:
-    with threaded_shop() as opened:
+def shop(new_database: NewDatabase) -> Iterator[ThreadedShop]:
+    with threaded_shop(new_database) as opened:
         yield opened
 
 

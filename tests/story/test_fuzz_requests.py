@@ -10,6 +10,7 @@ from urllib.parse import quote
 import pytest
 
 from access_matrix import FORMS, PAGES, PUBLIC, SELLERS, Account, Public, Seller, filled, open_account
+from conftest import NewDatabase
 from hostile import (
     ACCEPTS,
     AUTHORIZATIONS,
@@ -83,8 +84,8 @@ class Victim:
 
 
 @pytest.fixture(scope="module")
-def victim() -> Iterator[Victim]:
-    with threaded_shop() as opened:
+def victim(new_database: NewDatabase) -> Iterator[Victim]:
+    with threaded_shop(new_database) as opened:
         yield Victim(opened, opened.run(lambda: open_account(opened.shop, "victim")))
 
 

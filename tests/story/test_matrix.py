@@ -11,6 +11,7 @@ from urllib.parse import quote
 import pytest
 
 from access_matrix import PAGES, PUBLIC, SELLERS, Account, Public, Seller, filled, open_account, unlike
+from conftest import NewDatabase
 from judge import complaints
 from purvey.server.accounts import actions as accounts
 from routed import Route, quoted, routes
@@ -40,8 +41,8 @@ class Street:
 
 
 @pytest.fixture(scope="module")
-def shop() -> Iterator[ThreadedShop]:
-    with threaded_shop() as opened:
+def shop(new_database: NewDatabase) -> Iterator[ThreadedShop]:
+    with threaded_shop(new_database) as opened:
         yield opened
 
 
