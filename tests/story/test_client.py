@@ -5,6 +5,7 @@ import io
 import json
 import threading
 from collections.abc import AsyncIterable, Awaitable, Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -12,9 +13,10 @@ import pytest
 
 from market import Market
 from purvey import APIError, AsyncPurvey, Purvey
-from purvey.client.errors import AlreadyFulfilled, NoAnswer, NoAPIKey, PublishFailed, ValidationError
+from purvey.client.errors import AlreadyFulfilled, CursorExpired, NoAnswer, NoAPIKey, PublishFailed, ValidationError
 from purvey.client.files import upload_file
 from purvey.client.objects import Event, Order
+from purvey.server.events import store
 from receivers import Handler, receiving
 
 TEXT = {"type": "text", "value": "the goods"}
@@ -162,6 +164,22 @@ async def test_following_hands_over_what_is_there_and_then_what_comes(market: Ma
             assert [(await seen.get()).sequence for _ in range(2)] == [3, 4]
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)
+
+
+async def test_following_from_an_event_that_is_gone_says_so_and_from_the_beginning_goes_on(market: Market) -> None:
+    listing = await market.listing()
+    await market.buy(listing)
+    seen = await market.events()
+    market.later(days=31)
+    await market.buy(listing)
+    now = market.shop.clock.now()
+    await store.expire(market.shop.tools.database, market.shop.account.id, now - timedelta(days=30), 500, now)
+    async with AsyncPurvey(api_key=market.shop.key, base_url=market.shop.url) as client:
+        with pytest.raises(CursorExpired) as gone:
+            await anext(client.events.follow(after=seen[0]["id"]))
+        left = await anext(client.events.follow())
+        assert (left.id, left.sequence) == (gone.value.oldest_event_id, 3)
+        assert (await anext(client.events.follow(after=seen[1]["id"]))).id == left.id
 
 
 def test_without_a_key_there_is_no_client(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -97,10 +97,11 @@ async def test_ev_10_each_event_is_handled_once_through_an_outage_of_the_receive
             await buy(server, listing["id"], 2)
             [last] = (await client.events.list(order="desc", limit=1)).data
             assert last.sequence > 14
-            everything = list(range(1, last.sequence + 1))
             await until(lambda: len(book.sequences("handled")) >= last.sequence, "the receiver has caught up")
             await until(lambda: len(followed) >= last.sequence, "the follower has gone on")
-            assert (book.sequences("handled"), followed) == (everything, everything)
+            # An order that the death cut short may be made a while later.
+            for seen in (book.sequences("handled"), followed):
+                assert seen == list(range(1, len(seen) + 1))
             assert book.sequences("again") == [3]
             assert not following.done()
             await server.end()
