@@ -6,7 +6,7 @@ UV := $(shell command -v uv 2>/dev/null || echo $(TOOL)/bin/uv)
 RUN := $(UV) run --locked --all-extras
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test test-browser test-long screenshots check format bench docs clean
+.PHONY: help setup demo serve test test-browser test-long screenshots check format bench bench-peers docs clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -62,6 +62,11 @@ format: setup ## put the sources in shape
 
 bench: setup ## measure
 	@$(RUN) python -m bench
+
+PEERS ?= /tmp/purvey-peers
+
+bench-peers: setup ## measure Celery, pgqueuer and BullMQ like our webhooks, installed into PEERS (/tmp/purvey-peers); needs node, npm, redis
+	@$(RUN) python -m bench.peers $(PEERS)
 
 docs: setup ## print what is generated: docs/states.md, docs/settings.md
 	@$(RUN) python -m tests.house.print_states

@@ -37,6 +37,7 @@ import asyncio
 import sys
 
 class Receiver(asyncio.Protocol):
+    count = 0
     def connection_made(self, transport):
         self.transport, self.received = transport, b""
     def data_received(self, data):
@@ -44,6 +45,11 @@ class Receiver(asyncio.Protocol):
         head, end, body = self.received.partition(b"\\r\\n\\r\\n")
         if end and len(body) >= int(head.lower().partition(b"content-length:")[2].partition(b"\\r\\n")[0]):
             self.received = b""
+            if head.startswith(b"GET"):
+                answer = b"%d" % Receiver.count
+                self.transport.write(b"HTTP/1.1 200 OK\\r\\nContent-Length: %d\\r\\n\\r\\n%b" % (len(answer), answer))
+                return
+            Receiver.count += 1
             self.transport.write(b"HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\n\\r\\nok")
 
 async def main():
@@ -53,7 +59,7 @@ async def main():
 
 asyncio.run(main())
 """
-"""Costs little, so that what is measured is the sender."""
+"""Costs little, so that what is measured is the sender. A GET is told how many others there were."""
 
 DATA = (
     '{"object":"order","id":"ord_%1$s","order_id":"ord_%1$s","status":"paid","buyer_email":"ada@example.com","amount":4900,'
