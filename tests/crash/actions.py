@@ -1036,8 +1036,9 @@ async def stripe_gave_back_once(scene: Scene) -> None:
 
 
 async def an_hour_passes(scene: Scene) -> None:
-    """Let an hour pass."""
+    """Let an hour pass, and a server start."""
     scene.stage.later(3601)
+    await scene.do("payments.stripe.work.begin_reconciling")
 
 
 STRIPE = [
@@ -1081,7 +1082,11 @@ STRIPE = [
     ),
     Act(
         "Stripe's books are compared with ours, after a notice never came",
-        ("payments.stripe.work.Reconcile.run", "refunds.actions.Refunds.paid"),
+        (
+            "payments.stripe.work.begin_reconciling",
+            "payments.stripe.work.Reconcile.run",
+            "refunds.actions.Refunds.paid",
+        ),
         an_hour_passes,
         in_turn(on_sale(TEXT), scenes.session, scenes.paid_at_stripe),
         checks=FULFILLED,

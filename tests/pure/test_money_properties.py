@@ -119,9 +119,11 @@ class Money(RuleBasedStateMachine):
         """The bank says how the dispute stands, late, twice or out of order."""
         decided = self.order.dispute_status in {"won", "lost"}
         report = DisputeReport("sandbox", "dp_1", "pay_1", status, START + timedelta(seconds=at))
+        told_at = self.order.dispute_told_at or START
+        appealed = self.order.dispute_status == "lost" and status == "won" and report.at > told_at
         step = self.write(lambda seen, draw: disputes.reported(report, None, seen, draw))
-        assert not (decided and step)
-        self.lost = self.lost or (status == "lost" and not decided)
+        assert bool(decided and step) == appealed
+        self.lost = (self.lost and not appealed) or (status == "lost" and not decided)
 
     @rule()
     def bring(self) -> None:

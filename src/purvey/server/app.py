@@ -56,6 +56,7 @@ from purvey.server.paying import Paying, put_together
 from purvey.server.payments import api as payments_api
 from purvey.server.payments.inbox import Inbox
 from purvey.server.payments.stripe.client import Stripes
+from purvey.server.payments.stripe.work import begin_reconciling
 from purvey.server.payments.work import HandOnNotice
 from purvey.server.refunds import api as refunds_api
 from purvey.server.refunds.work import CarryOut
@@ -121,11 +122,14 @@ class App:
     watched: Callable[[], Litestar]
     measures: Measures
     retention_days: int | None
+    takes_money: bool
 
     async def begin_work(self) -> None:
         """Start the worker, with what is to be done again and again."""
         await begin_expiring(self.tools, self.retention_days)
         await begin_forgetting(self.tools)
+        if self.takes_money:
+            await begin_reconciling(self.tools)
         self.worker.start()
 
     async def close(self) -> None:
@@ -175,6 +179,7 @@ def build(settings: Settings, database: Database, clock: Clock, keyring: Keyring
     return App(
         *(tools, fulfillment, paying.inbox, storage, readiness, wake, watch, outbound, paying.stripes, worker, web),
         *(watched, measures, settings.event_retention_days),
+        settings.payments == "stripe",
     )
 
 

@@ -59,8 +59,8 @@ def put_together(
     handlers = _handlers(refunds, Disputes(tools, fulfillment, refunds), fraud)
     handlers["stripe.event"] = StripeNotices(tools, stripes, merchants, handlers).act
     inbox = Inbox(tools, providers, handlers, wake)
-    reconciler = Reconciler(tools, stripes, merchants, inbox, partial(_ordered, tools))
-    work: list[Kind[Any]] = [Reconcile(tools, reconciler)]
+    reconciler = Reconciler(tools, stripes, inbox, partial(_ordered, tools))
+    work: list[Kind[Any]] = [Reconcile(tools, merchants, reconciler)]
     if settings.payments == "sandbox":
         work.append(SendSandboxNotice(tools, sandbox, inbox))
     readiness = Readiness(tools, settings.payments, merchants)

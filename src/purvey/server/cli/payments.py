@@ -16,7 +16,7 @@ import structlog
 from purvey.server.cli import frame
 from purvey.server.cli.frame import data_option
 from purvey.server.doctor.model import amount
-from purvey.server.errors import Unavailable
+from purvey.server.errors import Conflict, Unavailable
 from purvey.server.fulfillment.actions import Fulfillment
 from purvey.server.kit.idempotency import Idempotency
 from purvey.server.kit.tools import Tools
@@ -26,7 +26,7 @@ from purvey.server.payments.stripe import merchants
 from purvey.server.payments.stripe.client import KeyRefusedError, StripeRefusedError
 from purvey.server.payments.stripe.examining import examine, notices_url
 from purvey.server.payments.stripe.model import Merchant, is_live
-from purvey.server.payments.stripe.reconciling import KEPT, shown
+from purvey.server.payments.stripe.reconciling import KEPT, Difference, shown
 from purvey.server.settings import Settings
 
 T = TypeVar("T")
@@ -34,6 +34,7 @@ T = TypeVar("T")
 PLATFORM = (
     "see whether it is connected to your Stripe account, and whether a restricted key has rights for connected accounts"
 )
+NOBODY = "Nobody takes payments by Stripe here. Set PURVEY_STRIPE_SECRET_KEY, or `purvey payments use-key`."
 SIGNS = {"problem": "x", "warning": "!"}
 UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
@@ -80,24 +81,37 @@ def reconcile(span: timedelta, data_dir: Path | None, *, fix: bool, as_json: boo
     could not be asked; 2 for wrong options.
     """
 
-    async def compare(tools: Tools, paying: Paying) -> int:
-        found = 0
-        async for difference in paying.reconciler.differences(tools.clock.now() - span):
-            found += 1
-            line = shown(difference)
-            click.echo(
-                msgspec.json.encode(line)
-                if as_json
-                else f"{line.at:%Y-%m-%d %H:%M}  {line.id}  {line.type}: {line.says}"
-            )
-            if fix:
-                await paying.reconciler.mend(difference)
-        return found
+    async def compare(tools: Tools, paying: Paying) -> tuple[int, int]:
+        everyone = await paying.merchants.everyone()
+        if not everyone:
+            frame.complain(NOBODY)
+        found = failed = 0
+        for merchant in everyone:
+            try:
+                async for difference in paying.reconciler.differences(merchant, tools.clock.now() - span):
+                    found += 1
+                    _tell(difference, as_json=as_json)
+                    if fix:
+                        await paying.reconciler.mend(difference)
+            except (Conflict, Unavailable, StripeRefusedError) as error:
+                failed += 1
+                click.echo(f"{_who(merchant)} was not compared: {error} See `purvey payments status`.", err=True)
+        return found, failed
 
-    found = _with_paying(data_dir, compare)
-    if not as_json:
+    found, failed = _with_paying(data_dir, compare)
+    if not as_json and (found or not failed):
         click.echo(_summary(found, fix=fix))
-    sys.exit(1 if found and not fix else 0)
+    sys.exit(1 if failed or (found and not fix) else 0)
+
+
+def _tell(difference: Difference, *, as_json: bool) -> None:
+    line = shown(difference)
+    said = (
+        msgspec.json.encode(line).decode()
+        if as_json
+        else f"{line.at:%Y-%m-%d %H:%M}  {line.id}  {line.type}: {line.says}"
+    )
+    click.echo(said)
 
 
 def _summary(found: int, *, fix: bool) -> str:
@@ -121,9 +135,7 @@ def status(data_dir: Path | None) -> None:
     async def ask(tools: Tools, paying: Paying) -> bool:
         everyone = await paying.merchants.everyone()
         if not everyone:
-            click.echo(
-                "Nobody takes payments by Stripe here. Set PURVEY_STRIPE_SECRET_KEY, or `purvey payments use-key`."
-            )
+            click.echo(NOBODY)
         return all([await _examined(tools, paying, merchant) for merchant in everyone]) and bool(everyone)
 
     sys.exit(0 if _with_paying(data_dir, ask) else 1)

@@ -22,7 +22,8 @@ def reported(report: DisputeReport, notice: Notice | None, seen: Seen, draw: Dra
     """Return what a report changes; None if it says nothing that we do not know.
 
     Reports come twice and out of order. The first one of a dispute, whatever it says, is the one that tells order.disputed and
-    mails the seller; one that is older than what we know, or comes after the decision, changes nothing.
+    mails the seller; one that is older than what we know, or comes after the decision, changes nothing. But what was lost may be
+    won by an appeal.
     """
     order = seen.order
     if not _is_news(order, report):
@@ -50,6 +51,9 @@ def reported(report: DisputeReport, notice: Notice | None, seen: Seen, draw: Dra
 def _is_news(order: Order, report: DisputeReport) -> bool:
     if order.dispute_told_at is None:
         return True
+    if order.dispute_reference == report.reference and order.dispute_status == "lost":
+        # An appeal was won; of anything else we knew the end.
+        return report.status == "won" and report.at > order.dispute_told_at
     if order.dispute_reference == report.reference:
         # A decision is news even if its clock is behind; after it nothing is.
         decides = report.status in CLOSED

@@ -98,7 +98,7 @@ def refused(refund_id: str, reason: str, seen: Seen, draw: Draw) -> Transition |
 def sent_back(failure: RefundFailure, notice: Notice | None, seen: Seen, draw: Draw) -> Transition | None:
     """Return the transition that takes a refund back which the bank did not take; None for one that did not succeed before.
 
-    What it had ended (the grant) stays so: the seller decides whether the buyer is to have it again.
+    The buyer has paid after all, and has access again for as long as the grant lasts; the seller is told, and decides.
     """
     order = seen.order
     known = next((one for one in _refunds(seen) if _is(one, failure)), None)

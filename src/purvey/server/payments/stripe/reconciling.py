@@ -12,7 +12,6 @@ from purvey.server.payments.inbox import Inbox
 from purvey.server.payments.model import Notice, Payment
 from purvey.server.payments.stripe import rules, store
 from purvey.server.payments.stripe.client import PAGE, Stripes
-from purvey.server.payments.stripe.merchants import Merchants
 from purvey.server.payments.stripe.model import NAME, Merchant, Session, Standing
 from purvey.server.payments.stripe.notices import WANTED
 from purvey.server.payments.stripe.provider import notice_of
@@ -51,30 +50,35 @@ def shown(difference: Difference) -> Shown:
 
 
 class Reconciler:
-    """Compares, merchant by merchant."""
+    """Compares the books of one merchant at a time."""
 
-    def __init__(self, tools: Tools, stripes: Stripes, merchants: Merchants, inbox: Inbox, ordered: Ordered) -> None:
+    def __init__(self, tools: Tools, stripes: Stripes, inbox: Inbox, ordered: Ordered) -> None:
         self._tools = tools
         self._stripes = stripes
-        self._merchants = merchants
         self._inbox = inbox
         self._ordered = ordered
 
-    async def differences(self, since: datetime) -> AsyncIterator[Difference]:
-        """Yield what Stripe knows since an instant and we do not; first the notices, then payments whose order is missing.
+    async def differences(self, merchant: Merchant, since: datetime) -> AsyncIterator[Difference]:
+        """Yield what Stripe knows of a merchant since an instant and we do not; first notices, then payments without an order.
 
-        Raises Conflict for a key that opens too little, Unavailable when Stripe does not answer.
+        Raises Conflict for a key that opens too little, StripeRefusedError, Unavailable when Stripe does not answer.
         """
-        for merchant in await self._merchants.everyone():
-            async for missed in self._notices(merchant, int(since.timestamp())):
-                yield missed
-            async for unpaid in self._payments(merchant, int(since.timestamp())):
-                yield unpaid
+        async for missed in self._notices(merchant, int(since.timestamp())):
+            yield missed
+        async for unpaid in self._payments(merchant, int(since.timestamp())):
+            yield unpaid
 
-    async def ask_standings(self) -> None:
-        """Ask Stripe how each merchant stands, and note it."""
-        for merchant in await self._merchants.everyone():
-            await self.note_standing(merchant, rules.standing_of(await self._stripes.account(merchant)))
+    async def caught_up(self, merchant: Merchant) -> datetime | None:
+        """Return until when a merchant's books were compared with ours by the hourly job; None if they never were."""
+        return await store.reconciled_until(self._tools.database, merchant.whose)
+
+    async def note_caught_up(self, merchant: Merchant, until: datetime) -> None:
+        """Note that all that Stripe knew of a merchant at an instant is known here."""
+        await store.set_reconciled(self._tools.database, merchant.whose, until)
+
+    async def ask_standing(self, merchant: Merchant) -> None:
+        """Ask Stripe how a merchant stands, and note it."""
+        await self.note_standing(merchant, rules.standing_of(await self._stripes.account(merchant)))
 
     async def note_standing(self, merchant: Merchant, standing: Standing) -> None:
         """Note what Stripe says of a merchant now."""

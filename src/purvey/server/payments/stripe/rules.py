@@ -75,6 +75,9 @@ DISPUTES: Mapping[str, DisputeStatus] = MappingProxyType(
         "under_review": "under_review",
         "won": "won",
         "lost": "lost",
+        # An appeal against a lost one: until it is decided, the money stays with the buyer.
+        "appeal_needs_response": "lost",
+        "appeal_under_review": "lost",
         # A bank's inquiry: no money has moved yet.
         "warning_needs_response": "needs_response",
         "warning_under_review": "under_review",

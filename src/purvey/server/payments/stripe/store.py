@@ -120,6 +120,42 @@ async def set_standing(database: Database, whose: Whose, said: Standing, at: dat
     )
 
 
+async def reconciled_until(database: Database, whose: Whose) -> datetime | None:
+    """Return until when a merchant's books were compared with ours."""
+    found: datetime | None = await database.value(
+        "SELECT until FROM stripe_reconciled WHERE owner = $1 AND stripe_account = $2",
+        whose.owner or "",
+        whose.stripe_account or "",
+    )
+    return found
+
+
+async def set_reconciled(database: Database, whose: Whose, until: datetime) -> None:
+    """Note until when a merchant's books were compared with ours."""
+    await database.write(
+        """
+        INSERT INTO stripe_reconciled AS known (owner, stripe_account, until) VALUES ($1, $2, $3)
+        ON CONFLICT (owner, stripe_account) DO UPDATE SET until = $3 WHERE known.until < $3
+        """,
+        whose.owner or "",
+        whose.stripe_account or "",
+        until,
+        again=True,
+    )
+
+
+async def queue_reconciling(database: Database, now: datetime) -> None:
+    """Queue the job that looks every hour for what was missed, unless it is there."""
+    await database.write(
+        "SELECT jobs_push(ARRAY[('job_stripe_reconcile', $1, $2, NULL, 'stripe', $3)::job_new], $3)"
+        " WHERE NOT EXISTS (SELECT FROM jobs WHERE id = 'job_stripe_reconcile')",
+        LANE,
+        RECONCILE,
+        now,
+        again=True,
+    )
+
+
 async def add_session(database: Database, session: SessionRow, now: datetime) -> None:
     """Note a session that was opened. The first one of all brings the job that will look every hour for what was missed."""
     await database.write(
