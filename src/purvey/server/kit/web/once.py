@@ -85,13 +85,13 @@ def once(
         given_claim = {"claim": None} if "claim" in inspect.signature(handler).parameters else {}
 
         async def run(*, request: AnyRequest, idempotency_key: str | None = None, **given: Any) -> Any:
-            if reads is None:
+            async with contextlib.AsyncExitStack() as stack:
+                if reads is not None:
+                    given["body"] = await stack.enter_async_context(reads(request=request, **given))
                 answered = await run_once(request, idempotency_key, given)
-                if wakes:
-                    request.app.state.wake.poke()
-                return answered
-            async with reads(request=request, **given) as body:
-                return await run_once(request, idempotency_key, given | {"body": body})
+            if wakes:
+                request.app.state.wake.poke()
+            return answered
 
         async def run_once(request: AnyRequest, idempotency_key: str | None, given: dict[str, Any]) -> Any:
             if idempotency_key is None:
