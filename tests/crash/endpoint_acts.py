@@ -3,7 +3,7 @@
 import child
 from crash import scenes
 from crash.act import Act, Telling, asks, in_turn, unless_known
-from crash.scenes import generated
+from crash.scenes import generated, on_sale
 from crash.stage import Scene
 from purvey.server.webhooks import actions as webhooks
 from purvey.server.webhooks.wire import NewEndpoint
@@ -167,9 +167,9 @@ REPEATED = [
 async def an_old_log(scene: Scene) -> None:
     """Have an event, a replay and a notice that are older than what is kept, with deliveries that nobody took."""
     database, account_id, now = scene.tools.database, scene.account.id, scene.tools.clock.now()
-    for endpoint in ("own", "endpoint"):
-        disable = "SELECT webhooks_disable($1, $2, 'gone', NULL, $3)"
-        await database.write(disable, account_id, scene.names[endpoint], now)
+    for endpoint, reason in (("own", "by_seller"), ("endpoint", "gone")):
+        disable = "SELECT webhooks_disable($1, $2, $3, NULL, $4)"
+        await database.write(disable, account_id, scene.names[endpoint], reason, now)
     begin = "SELECT webhooks_replay_begin($1, 'rpl_' || $1, $2, '{}', 'all', NULL, 0, NULL, NULL, false, 9, 9, $3)"
     await database.write(begin, account_id, scene.names["own"], now)
     old = f"- interval '{child.RETENTION_DAYS + 1} days'"
@@ -191,7 +191,7 @@ EXPIRED = Act(
     "old events are let go",
     ("events.work.begin_expiring", "events.work.Expire.run"),
     expire,
-    in_turn(BOUGHT, an_old_log),
+    in_turn(own_endpoint(), on_sale(content_type="webhook", callback=True), scenes.checkout, scenes.paid, an_old_log),
     checks={
         "the old event is gone": """
             SELECT (expired_sequence, last_sequence) = (1, 1) FROM event_streams WHERE account_id = $1""",
