@@ -87,7 +87,10 @@ async def rotate_webhook_secret(
     account: Given[Account],
     data: JSONBody[EndpointRotation | None] = None,
 ) -> EndpointOut:
-    """Replace the secret; this answer alone shows the new one. The old one signs beside it for `overlap_seconds`."""
+    """Replace the secret; this answer alone shows the new one. The old one signs beside it for `overlap_seconds`.
+
+    Only one older secret signs: what signed before that ends with this.
+    """
     overlap = (data or EndpointRotation()).overlap_seconds
     return await actions.rotate_secret(tools, account.id, endpoint_id, overlap)
 
