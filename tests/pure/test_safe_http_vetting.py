@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from purvey.server.kit.safe_http import Failure, SafeHttp, SystemResolver
+from purvey.server.kit.safe_http import Answer, Failure, SafeHttp, SystemResolver
 
 PUBLIC = "93.184.215.14"
 PUBLIC_V6 = "2606:4700::1111"
@@ -225,3 +225,32 @@ async def test_a_hung_name_server_costs_its_own_thread_and_no_other_lookup(monke
         await waiting
     hung.set()
     resolver.close()
+
+
+async def test_a_hundred_hung_name_servers_delay_no_other_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each takes a thread for as long as it hangs; there are as many as there may be attempts."""
+    hung, many, sockets = threading.Event(), threading.Event(), Sockets()
+    begun: list[str] = []
+
+    def getaddrinfo(host: str, *_: object, **__: object) -> list[tuple[int, int, int, str, tuple[str, int]]]:
+        begun.append(host)
+        if len(begun) >= 64:
+            many.set()
+        if host.startswith("hung"):
+            hung.wait(30)
+        return [(2, 1, 6, "", (PUBLIC, 0))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    client = SafeHttp(dial=sockets.dial, connections=101)
+
+    async def ask(host: str) -> Answer | Failure:
+        return await client.send("POST", f"http://{host}/", headers={}, body=b"", deadline=20.0)
+
+    waiting = [asyncio.create_task(ask(f"hung{n}.example")) for n in range(100)]
+    await asyncio.to_thread(many.wait, 20)
+    outcome = await ask("healthy.example")
+    assert isinstance(outcome, Failure)
+    assert (outcome.stage, sockets.opened) == ("connect", [(PUBLIC, 80)])
+    hung.set()
+    await asyncio.gather(*waiting)
+    await client.close()

@@ -43,7 +43,8 @@ class SafeHttp:
 
     `allow_private` lets the private networks and local names through, for development on one machine; every other
     rule holds. `resolver` defaults to the operating system's. `connections` bounds the open connections of this
-    client; an attempt that finds none free waits within its deadline. `keep_alive` is the number of seconds an idle
+    client; an attempt that finds none free waits within its deadline. As many lookups may run at once, so that one whose
+    name server hangs is waited for by nobody else. `keep_alive` is the number of seconds an idle
     connection is kept: short, because a receiver that closes it just as we send costs an attempt. `tls` replaces the
     system's trust store and `dial` the function that opens sockets. One client belongs to one event loop; it opens
     nothing until its first attempt.
@@ -62,7 +63,7 @@ class SafeHttp:
         if connections < 1 or keep_alive <= 0:
             raise ValueError("connections must be at least 1 and keep_alive longer than 0 seconds.")
         self._allow_private = allow_private
-        self._own_resolver = SystemResolver()
+        self._own_resolver = SystemResolver(threads=connections)
         self._resolver: Resolver = resolver or self._own_resolver
         self._pool = Pool(dial=dial, tls=tls or _system_trust(), connections=connections, keep_alive=keep_alive)
 
