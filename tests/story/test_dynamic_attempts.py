@@ -107,6 +107,7 @@ async def test_dw_27_after_the_third_failure_buyer_and_seller_are_told_and_the_o
         ("fulfillment_pending", "suggested"),
     ]
     assert order["readiness"]["next"]["resolve"] == {"method": "POST", "endpoint": f"/v1/orders/{order['id']}/retry"}
+    assert "Your server answered 503 Service Unavailable." in order["readiness"]["next"]["message"]
     assert await letters(market, 2) == {
         "ada@example.com": "Your order takes a little longer: Pro Pack",
         "seller@example.com": "Your server did not deliver an order: Pro Pack",
@@ -165,6 +166,7 @@ async def test_dw_27_with_on_callback_failure_generated_the_order_simply_waits(
     order = await failing(market, server, on_callback_failure="generated")
     waits = await until(market, order, delivery_status=None)
     assert (waits["status"], waits["readiness"]["next"]["code"]) == ("processing", "fulfillment_pending")
+    assert "answered 503" in waits["readiness"]["next"]["message"]
     assert await letters(market, 1) == {"seller@example.com": "Your server did not deliver an order: Pro Pack"}
     page = await market.shop.get(waits["access_url"].removeprefix(market.shop.tools.base_url), key=None)
     assert "is being prepared" in page.text

@@ -122,7 +122,7 @@ def delivered(order: Order, command: Deliver, draw: Draw, actor: str = "seller")
     ]
     settled = orders.settle(order, Status.FULFILLED, draw.now, deliverables=[item.id for item in content])
     if order.content_type == "dynamic":
-        settled = msgspec.structs.replace(settled, delivery_status="delivered")
+        settled = msgspec.structs.replace(settled, delivery_status="delivered", delivery_error=None)
     if command.metadata is not None:
         settled = msgspec.structs.replace(settled, metadata=msgspec.Raw(msgspec.json.encode(command.metadata)))
     shown = [wire.DeliverableFacts(item.id, item.type) for item in content]

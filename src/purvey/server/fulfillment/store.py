@@ -121,4 +121,5 @@ def _change(before: Order, after: Order) -> tuple[Any, ...]:
         after.refunded_at,
         after.disputed_at,
         after.held_at,
+        after.delivery_error,
     )

@@ -229,7 +229,7 @@ def _checked(given: Mapping[str, Any], *, private_urls: bool) -> dict[str, Any]:
 
 def promise_of(listing: Listing) -> Promise | None:
     """Return what the listing promises about the time; None if nothing, or if the content is not made for each order."""
-    if listing.fulfill_within is None or listing.content_type != "generated":
+    if listing.fulfill_within is None or listing.content_type not in {"generated", "dynamic"}:
         return None
     return Promise(listing.fulfill_within, listing.on_late, listing.late_text)
 

@@ -60,7 +60,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     how many links the buyer asked for. `dispute_reference` is the provider's id of the dispute that is told here, and
     `dispute_told_at` its instant of what we know of it last. `fulfill_due_at` is the seller's promise, if there is one, `on_late`
     what follows when it is not kept; `late_at` is when that was found. While `held_at` is there,
-    its payment may be fraud, and nothing of it opens.
+    its payment may be fraud, and nothing of it opens. `delivery_error` says why the call to its seller's server failed.
     """
 
     account_id: str
@@ -100,6 +100,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     late_text: str | None = None
     late_at: datetime | None = None
     held_at: datetime | None = None
+    delivery_error: str | None = None
     paid_at: datetime
     fulfilled_at: datetime | None = None
     handed_off_at: datetime | None = None

@@ -196,13 +196,16 @@ def _missing(order: Order) -> tuple[Action, ...]:
     if order.delivery_status == "pending" and not late:
         return ()
     failed = order.delivery_status == "failed"
+    waits = (
+        "The buyer has paid and waits, longer than promised."
+        if late
+        else "The buyer has paid and waits for the content."
+    )
     by_hand = Action(
         code="fulfillment_late" if late else "fulfillment_pending",
         kind="api",
         priority="suggested" if failed else "required",
-        message="The buyer has paid and waits, longer than promised."
-        if late
-        else "The buyer has paid and waits for the content.",
+        message=waits if failed else f"{waits}{_why(order)}",
         resolve={"method": "POST", "endpoint": f"/v1/orders/{order.id}/fulfill"},
     )
     return (_failed_call(order), by_hand) if failed else (by_hand,)
@@ -213,9 +216,14 @@ def _failed_call(order: Order) -> Action:
         code="callback_failed",
         kind="api",
         priority="required",
-        message="The buyer has paid, and the call to your dynamic_webhook failed. Have it called again, or deliver by hand.",
+        message=f"The buyer has paid and waits.{_why(order)} Have it called again, or deliver by hand.",
         resolve={"method": "POST", "endpoint": f"/v1/orders/{order.id}/retry"},
     )
+
+
+def _why(order: Order) -> str:
+    """Return the sentence that says why the seller's server has not delivered; nothing where it was not called, or did."""
+    return f" The call to your dynamic_webhook failed: {order.delivery_error}" if order.delivery_error else ""
 
 
 def _without_key(order: Order) -> OrderReadiness:

@@ -29,7 +29,9 @@ def answered(items: Items, result: Result, seen: Seen, draw: Draw) -> Transition
     order = seen.order
     if order.status is not Status.PROCESSING:
         return None
-    filled = msgspec.structs.replace(order, delivered_items=items.delivered, delivery_status="delivered")
+    filled = msgspec.structs.replace(
+        order, delivered_items=items.delivered, delivery_status="delivered", delivery_error=None
+    )
     if not waits(order):
         kept = orders.change(filled)
         return Transition(before=order, after=kept, steps=orders.steps(order, [("answer", kept)], ACTOR), result=result)
@@ -56,7 +58,7 @@ def failed(due: Due, failure: Failed, result: Result, seen: Seen, draw: Draw) ->
     if order.status is not Status.PROCESSING:
         return None
     goes_on = due.to.on_failure == "generated"
-    after = orders.change(order, delivery_status=None if goes_on else "failed")
+    after = orders.change(order, delivery_status=None if goes_on else "failed", delivery_error=failure.reason)
     told = [rules.message(after, Template.CALLBACK_FAILED, draw, reason=failure.reason)]
     if not goes_on and due.round == 1:
         told.append(rules.message(after, Template.DELIVERY_PENDING, draw))
@@ -84,7 +86,7 @@ def called_again(seen: Seen, _draw: Draw) -> Transition | None:
         )
     if callback.status == "waiting":
         return None
-    after = orders.change(order, delivery_status="pending")
+    after = orders.change(order, delivery_status="pending", delivery_error=None)
     again = NewCallback(
         order.account_id, order.id, order.listing_id, callback.key, callback.body, round=callback.round + 1
     )
