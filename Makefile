@@ -39,7 +39,7 @@ SHOTS ?= /tmp/purvey-screenshots
 screenshots: setup ## photograph every page and mail into SHOTS (/tmp/purvey-screenshots); needs Chromium too
 	@PYTHONPATH=tests $(RUN) python -m browser.screenshots $(SHOTS)
 
-PAID := orders payments refunds disputes deadlines stock
+PAID := orders payments refunds disputes evidence deadlines stock
 
 test-stripe: setup ## tell the stories of orders, refunds and disputes again, with Stripe (a stand-in) in the sandbox's place
 	@PURVEY_PAYMENTS=stripe $(RUN) pytest -n 2 --dist worksteal $(PAID:%=tests/story/test_%.py)
