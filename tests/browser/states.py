@@ -16,6 +16,7 @@ from purvey.server.mail.model import LEADS_TO, EndpointFacts, Facts, Message, Te
 from purvey.server.mail.render import read_sender, render
 from purvey.server.storefront import pages, views
 from purvey.server.storefront.delivered import items_of
+from purvey.server.storefront.wording import terms
 
 AT = datetime(2026, 4, 17, 10, 23, tzinfo=UTC)
 ORDER = "ord_6Fh2kQ0mXv9TzL4cRw8bNa"
@@ -115,6 +116,7 @@ PLAIN = views.ProductView(
     amount=500,
     currency="USD",
     seller_name="Ines Weber",
+    terms=terms("static", 48, 10),
     fields=(BUYER,),
 )
 RICH = msgspec.structs.replace(
@@ -382,7 +384,7 @@ STATES = (
     _state("gone-asked-out", pages.gone, _gone("expired", asked_out=True)),
     _state("lost", pages.lost, views.LostView(test_mode=True, field=ADDRESS)),
     _state("fresh-mailed", pages.fresh_mailed, views.FreshMailedView(test_mode=True)),
-    _state("gone-held", pages.gone, _gone("held")),
+    _state("gone-held", pages.gone, msgspec.structs.replace(_gone("held"), gone_at=None)),
     _state("gone-revoked", pages.gone, _gone("revoked", ARABIC_PURCHASE)),
     _state("gone-refunded", pages.gone, _gone("refunded", LONG_PURCHASE)),
     _state("library", pages.library, LIBRARY),

@@ -50,8 +50,8 @@ INVARIANTS: Checks = {
         SELECT NOT EXISTS (
             SELECT FROM orders WHERE (SELECT count(*) FROM grants WHERE order_id = orders.id AND revoked_at IS NULL)
                 <> (status = 'fulfilled' AND NOT EXISTS (
-                    SELECT FROM order_history told
-                    WHERE told.order_id = orders.id AND told.version = orders.version AND action = 'revoke'))::int)""",
+                    SELECT FROM order_history told WHERE told.order_id = orders.id AND told.version = orders.version
+                        AND action IN ('revoke', 'take_back_refund')))::int)""",
     "every fresh link was mailed, and has its grant": """
         SELECT NOT EXISTS (
             SELECT FROM orders, LATERAL (
@@ -102,7 +102,9 @@ INVARIANTS: Checks = {
             SELECT FROM orders WHERE ARRAY (SELECT type FROM events WHERE order_id = orders.id ORDER BY type) <>
                 array_remove(ARRAY[CASE WHEN dispute_status IS NOT NULL THEN 'order.disputed' END,
                                    CASE WHEN status = 'fulfilled' THEN 'order.fulfilled' END, 'order.paid',
-                                   CASE WHEN payment_status = 'refunded' THEN 'order.refunded' END], NULL)
+                                   CASE WHEN payment_status = 'refunded' OR EXISTS (
+                                       SELECT FROM order_history WHERE order_id = orders.id AND action = 'take_back_refund'
+                                   ) THEN 'order.refunded' END], NULL)
                 AND NOT EXISTS (SELECT FROM event_streams s WHERE s.account_id = orders.account_id AND expired_sequence > 0))""",
     "no event without its order": """
         SELECT NOT EXISTS (

@@ -348,9 +348,9 @@ async def paid_at_stripe(scene: Scene) -> None:
 
 
 async def came_back_at_stripe(scene: Scene) -> None:
-    """Have a part refunded in the dashboard, which is known, and have the bank send it back."""
+    """Have all of it refunded in the dashboard, which is known, and have the bank send it back."""
     stripe, inbox = scene.stage.stripe, scene.stage.app.inbox
-    refund = stripe.books.refund(PLATFORM, {"payment_intent": scene.names["intent"], "amount": 100})
+    refund = stripe.books.refund(PLATFORM, {"payment_intent": scene.names["intent"], "amount": 900})
     for kind in ("checkout.session.completed", "refund.created"):
         body, signature = stripe.signed(stripe.last(kind))
         await inbox.hand_on(await inbox.provider("stripe").verify({"stripe-signature": signature}, body))

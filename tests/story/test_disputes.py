@@ -80,8 +80,12 @@ async def test_reports_come_out_of_order_and_twice(market: Market) -> None:
     await told(market, sold, "needs_response", 1)
     await told(market, sold, "under_review", 5)
     await told(market, sold, "lost", 9)
-    await told(market, sold, "won", 10)
+    await told(market, sold, "won", 8)
     assert (await market.order(sold))["dispute_status"] == "lost"
+    # What comes after the decision is the end of an appeal.
+    await told(market, sold, "won", 10)
+    await told(market, sold, "lost", 11)
+    assert (await market.order(sold))["dispute_status"] == "won"
     assert (await types(market))[2:] == ["order.disputed"]
     assert await outcomes(market) == {"handled"}
 

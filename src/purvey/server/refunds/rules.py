@@ -98,7 +98,7 @@ def refused(refund_id: str, reason: str, seen: Seen, draw: Draw) -> Transition |
 def sent_back(failure: RefundFailure, notice: Notice | None, seen: Seen, draw: Draw) -> Transition | None:
     """Return the transition that takes a refund back which the bank did not take; None for one that did not succeed before.
 
-    The buyer has paid after all, and has access again for as long as the grant lasts; the seller is told, and decides.
+    What it had ended (the grant) stays so: the seller owes the buyer still, and decides whether the buyer is to have it again.
     """
     order = seen.order
     known = next((one for one in _refunds(seen) if _is(one, failure)), None)
@@ -112,6 +112,7 @@ def sent_back(failure: RefundFailure, notice: Notice | None, seen: Seen, draw: D
         before=order,
         after=after,
         steps=orders.steps(order, [("take_back_refund", after)], note.provider),
+        ends_grant=order.payment_status is PaymentStatus.REFUNDED is not after.payment_status,
         refunds=[note],
         messages=[message(after, Template.REFUND_FAILED, draw, refunded=note.amount, reason=failure.reason)],
         notice=handled(notice, order.id) if notice else None,
