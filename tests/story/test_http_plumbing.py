@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Annotated, Any
 
 import aiohttp
+import asyncpg
 import msgspec
 import pytest
 from litestar import Request, get, post, put
@@ -92,6 +93,12 @@ async def broken() -> None:
     raise RuntimeError("the secret detail")
 
 
+@post("/undone")
+async def undone() -> None:
+    """Be in the way of another change."""
+    raise asyncpg.DeadlockDetectedError("deadlock detected")
+
+
 @get("/busy")
 async def busy() -> None:
     """Be away."""
@@ -117,7 +124,7 @@ def captured() -> Iterator[list[Any]]:
 @pytest.fixture
 async def web() -> AsyncIterator[Web]:
     given = {"shop_name": "Shop", "greeting": "Hello"}
-    app = make_app([make_thing, big, maybe, read_thing, page, broken, busy], ids=Ids(), given=given)
+    app = make_app([make_thing, big, maybe, read_thing, page, broken, busy, undone], ids=Ids(), given=given)
     with reserved_port() as port:
         async with served(app, port) as url, aiohttp.ClientSession() as session:
             yield Web(url, session)
@@ -309,6 +316,11 @@ async def test_a_fault_of_ours_tells_its_id_and_nothing_else(web: Web, captured:
 async def test_retry_after_is_a_header_and_a_member(web: Web) -> None:
     reply = await web("GET", "/busy")
     assert (reply.status, reply.json["retry_after"], reply.headers["Retry-After"]) == (503, 7, "7")
+
+
+async def test_what_another_change_undid_may_be_tried_again(web: Web) -> None:
+    reply = await web("POST", "/undone")
+    assert (reply.status, reply.json["code"], reply.headers["Retry-After"]) == (503, "unavailable", "1")
 
 
 @pytest.mark.parametrize("path", ["/things/a", "/page", "/nowhere", "/broken", "/things/a?limit=x"])

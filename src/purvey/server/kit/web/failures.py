@@ -10,6 +10,7 @@ from litestar.exceptions import HTTPException
 from litestar.types import ExceptionHandlersMap
 from litestar.typing import FieldDefinition
 
+from purvey.server.kit.database import UNDONE
 from purvey.server.kit.problem import (
     CONTENT_TYPE,
     FieldError,
@@ -46,6 +47,7 @@ def handlers(page: Page | None = None) -> ExceptionHandlersMap:
     kinds: dict[type[Exception], Explain] = {
         ProblemError: _problem,
         HTTPException: _http,
+        **dict.fromkeys(UNDONE, _undone),
         Exception: _unforeseen,
     }
     return {kind: _for_whoever_asks(explain, page) for kind, explain in kinds.items()}
@@ -93,6 +95,12 @@ def _http(request: AnyRequest, error: HTTPException) -> Explained:
     if error.status_code == 405:
         return _method_not_allowed(request, error)
     return _translated(request, error), {}
+
+
+def _undone(request: AnyRequest, error: Exception) -> Explained:
+    """Two changes were in each other's way, and PostgreSQL undid this one. With an Idempotency-Key it was run again by itself."""
+    log.warning("request.undone", request_id=request_id(request.scope), error=type(error).__name__)
+    return Unavailable("Another change was in the way, so nothing was done; try again.", retry_after=1), {}
 
 
 def _unforeseen(request: AnyRequest, error: Exception) -> Explained:
