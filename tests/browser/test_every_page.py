@@ -48,7 +48,8 @@ FAULTS_OF_LAYOUT = """() => {
     while (getComputedStyle(box).display === "inline") box = box.parentElement;
     const around = box.getBoundingClientRect(), range = document.createRange();
     range.selectNodeContents(node);
-    if (box.closest("button") && !/\\s/.test(node.data.trim()) && range.getClientRects().length > 1) told(box, "broken within a word");
+    const isWord = box.closest("button") && !/\\s/.test(node.data.trim());
+    if (isWord && range.getClientRects().length > 1) told(box, "broken within a word");
     for (const part of range.getClientRects()) {
       if (part.width > 1 && (part.left < around.left - 1 || part.right > around.right + 1)) told(box, "sticks out");
     }

@@ -325,6 +325,8 @@ async def test_dw_28_the_document_s_handler_gives_one_token_however_often_it_is_
         assert await refused(url, signed(sent["id"], b"{}", "another secret")) == 401
         assert await refused(url, signed("", b"{}", "the secret")) == 401
         assert await refused(url, signed("no-key", b"{}", "the secret")) == 400
+        cut = signed("x", b"{}", "the secret")["X-Shoppex-Signature-V2"][:-1]
+        assert await refused(url, signed("x", b"{}", "the secret") | {"X-Shoppex-Signature-V2": cut}) == 500
     finally:
         node.kill()
         await node.wait()
@@ -380,7 +382,10 @@ def signed(key: str, body: bytes, secret: str) -> dict[str, str]:
     return {"X-Shoppex-Delivery-Id": key, "X-Shoppex-Timestamp": timestamp, "X-Shoppex-Signature-V2": signature}
 
 
+JSON = {"Content-Type": "application/json"}
+
+
 async def refused(url: str, headers: dict[str, str]) -> int:
     """Return the status with which the handler answers an empty object."""
-    async with aiohttp.ClientSession() as session, session.post(url, data=b"{}", headers=headers) as answer:
+    async with aiohttp.ClientSession() as session, session.post(url, data=b"{}", headers=JSON | headers) as answer:
         return answer.status
