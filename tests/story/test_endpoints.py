@@ -183,15 +183,16 @@ async def test_a_deleted_endpoint_is_told_nothing_and_its_deliveries_can_be_read
 async def test_the_callback_of_a_listing_takes_its_url_and_secret_from_there(market: Market) -> None:
     listing = await market.generated()
     path = f"/v1/webhooks/{listing['callback_endpoint_id']}"
-    for refused in (
-        await market.shop.patch(path, json={"url": URL}),
-        await market.shop.patch(path, json={"listing_id": None}),
-        await market.shop.post(f"{path}/rotate-secret"),
-        await market.shop.delete(path),
+    for refused, way in (
+        (await market.shop.patch(path, json={"url": URL}), "agent_callback_url of PATCH /v1/listings/lst_"),
+        (await market.shop.patch(path, json={"listing_id": None}), "make an endpoint of your own"),
+        (await market.shop.post(f"{path}/rotate-secret"), f"POST /v1/listings/{listing['id']}/rotate-secret"),
+        (await market.shop.delete(path), "removed with null"),
     ):
         problem = expect(refused, 409)
         assert problem["code"] == "locked_field"
         assert listing["id"] in problem["detail"]
+        assert way in problem["detail"]
     changed = expect(await market.shop.patch(path, json={"events": ["order.paid"], "rate_limit": 3}), 200)
     assert (changed["events"], changed["rate_limit"]) == (["order.paid"], 3)
     expect(await market.shop.patch(f"/v1/listings/{listing['id']}", json={"agent_callback_url": None}), 200)

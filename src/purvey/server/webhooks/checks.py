@@ -18,9 +18,9 @@ MOST = 100
 
 _RENAMED = {"rate_limit": "rate_per_second"}
 _THROUGH_THE_LISTING = {
-    "url": "agent_callback_url of PATCH /v1/listings/{listing}",
-    "secret": "POST /v1/listings/{listing}/rotate-secret",
-    "listing_id": "nothing: it belongs to its listing",
+    "url": "its URL is changed, or removed with null, by agent_callback_url of PATCH /v1/listings/{listing}",
+    "secret": "its secret is changed by POST /v1/listings/{listing}/rotate-secret",
+    "listing_id": "it hears of that listing, and of no other; make an endpoint of your own for others",
 }
 """What a listing's callback takes from its listing, and how it is changed there."""
 
@@ -59,11 +59,8 @@ def host_of(url: str) -> str:
 def require_own(endpoint: Endpoint, field: str) -> None:
     """Raise LockedField when a field of a listing's callback is to be changed that belongs to its listing."""
     if endpoint.kind == "listing_callback":
-        where = _THROUGH_THE_LISTING[field].format(listing=endpoint.listing_id)
-        raise LockedField(
-            f"{endpoint.id} is the callback of listing {endpoint.listing_id}; its {field} is changed through {where}.",
-            param=field,
-        )
+        how = _THROUGH_THE_LISTING[field].format(listing=endpoint.listing_id)
+        raise LockedField(f"{endpoint.id} is the callback of listing {endpoint.listing_id}: {how}.", param=field)
 
 
 def require_changeable(before: Endpoint, after: Endpoint) -> None:
