@@ -47,6 +47,7 @@ def test_every_setting_is_read_from_its_variable() -> None:
         "storage_url": "s3://bucket/prefix",
         "max_upload_bytes": 5_000_000,
         "event_retention_days": 30,
+        "visit_retention_days": 90,
         "webhook_rate": 2.5,
         "rate_limits": "60",
         "trusted_proxies": "10.0.0.0/8",
