@@ -18,8 +18,8 @@ def terms(content_type: ContentType, hours: int, downloads: int) -> str | None:
         return None
     times = "once" if downloads == 1 else f"{downloads} times"
     return (
-        f"It opens for {hours} {'hour' if hours == 1 else 'hours'} from its delivery or {times}, whichever ends first; after that "
-        "a fresh link is mailed on request, up to three times. A refund of the whole price ends the access."
+        f"It opens for {hours} {'hour' if hours == 1 else 'hours'} from its delivery or {times}, whichever ends first; then a "
+        "fresh link is mailed on request, up to three times. A full refund ends the access."
     )
 
 
