@@ -203,3 +203,14 @@ async def test_a_run_that_answers_for_fewer_commands_than_it_was_given_is_an_err
     gathered: Batcher[str, str] = Batcher(forgetful, key=lambda command: command)
     with pytest.raises(RuntimeError, match="0 results came back for 1 commands"):
         await gathered.submit("a")
+
+
+async def test_a_batch_that_follows_another_waits_a_moment_and_the_first_for_nothing(writer: Writer) -> None:
+    writer.allow()
+    batcher: Batcher[str, str] = Batcher(writer.run, key=lambda command: command, moment=0.2)
+    assert await batcher.submit("a") == "A"
+    second = asyncio.create_task(batcher.submit("b"))
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert [await batcher.submit("c"), await second] == ["C", "B"]
+    assert writer.batches == [["a"], ["b", "c"]]

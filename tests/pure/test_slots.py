@@ -54,7 +54,7 @@ def test_lanes_are_shunned_only_while_as_many_wait_as_there_are_slots() -> None:
 
 def test_only_kinds_with_many_slots_are_crowded() -> None:
     slots = Slots({"web": 16, "mail": 1})
-    slots.take([*jobs(12, "web:a"), *jobs(1, "mail")], START)
+    slots.take([*jobs(8, "web:a"), *jobs(1, "mail")], START)
     assert not slots.crowded(START)
     slots.take(jobs(1, "web:b"), START)
     assert slots.crowded(START)

@@ -27,7 +27,7 @@ from served import reserved_port
 from telling import Receiver, append, attempts, receiving, set_callback, statuses
 
 SLOTS = {"webhook": 64}
-DEADLINE = 0.8
+DEADLINE = 1.2
 """Seconds that an attempt may take here; the real deadline is the same code with another number. A busy machine may need longer."""
 HEAD = b"HTTP/1.1 200 OK\r\n"
 

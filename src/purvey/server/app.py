@@ -81,7 +81,7 @@ SLOTS = {
     "checkout": 4,
     "stock": 4,
     "deadlines": 4,
-    "webhook": 64,
+    "webhook": 128,
     "endpoints": 4,
     "replays": 2,
     "library": 2,

@@ -1,7 +1,7 @@
 """What a worker holds, and how much more it may take: the slots of each lane kind, and who no longer counts against them."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -10,7 +10,7 @@ from purvey.server.jobs.model import Job
 
 SLOW = timedelta(seconds=1)
 """A job that has run for longer waits for somebody else. Where that is known to happen, it gives up its slot."""
-CROWDED = 0.25
+CROWDED = 0.5
 """With fewer than this part of a kind's slots free, a worker gives those that run a moment to end before it claims again: one claim
 for several jobs costs as much as one for a single job."""
 MANY = 16
@@ -28,7 +28,8 @@ class Slots:
     def __init__(self, slots: Mapping[str, int], patience: Mapping[str, int] | None = None) -> None:
         self._slots = dict(slots)
         self._patience = dict(patience or {})
-        self._held: dict[tuple[str, UUID], tuple[Job, datetime]] = {}
+        self._held: dict[tuple[str, UUID], tuple[Job, datetime]] = {}  # the oldest first
+        self._numbers: Counter[str] = Counter()
         self._promised: dict[UUID, Lease] = {}
 
     def __len__(self) -> int:
@@ -43,10 +44,12 @@ class Slots:
         """Hold `jobs`, which begin to run."""
         for job in jobs:
             self._held[job.id, job.lease_token] = (job, now)
+            self._numbers[job.lane_kind] += 1
 
     def give_back(self, job: Job) -> None:
         """Hold this one no longer."""
         del self._held[job.id, job.lease_token]
+        self._numbers[job.lane_kind] -= 1
 
     def promise(self, lease: Lease) -> None:
         """Keep the places of a lease free, until it is redeemed."""
@@ -58,7 +61,7 @@ class Slots:
 
     def free(self, now: datetime) -> dict[str, int]:
         """Return how many jobs may be taken, for each lane kind of which any may."""
-        held, slow = self._counted(now)
+        held, slow = self._numbers, Counter(job.lane_kind for job in self._slow(now))
         free = {
             kind: min(slots - held[kind] + slow[kind], max(slots, self._patience.get(kind, 0)) - held[kind])
             for kind, slots in self._slots.items()
@@ -72,31 +75,20 @@ class Slots:
 
     def shunned(self, now: datetime) -> list[str]:
         """Return the lanes from which nothing more is to be taken for now."""
-        _, slow = self._counted(now)
-        full = {kind for kind in self._patience if slow[kind] >= self._slots[kind]}
-        return sorted(
-            {job.lane_id for job, since in self._held.values() if job.lane_kind in full and _slow(since, now)}
-        )
+        slow = list(self._slow(now))
+        numbers = Counter(job.lane_kind for job in slow)
+        full = {kind for kind in self._patience if numbers[kind] >= self._slots[kind]}
+        return sorted({job.lane_id for job in slow if job.lane_kind in full})
 
     def full(self, now: datetime) -> bool:
         """Return whether a kind has nothing free that will have when one of its jobs has become slow."""
         free = self.free(now)
-        held, _ = self._counted(now)
-        return any(kind not in free and held[kind] < most for kind, most in self._patience.items())
+        return any(kind not in free and self._numbers[kind] < most for kind, most in self._patience.items())
 
-    def _counted(self, now: datetime) -> tuple[Counter[str], Counter[str]]:
-        """Return how many jobs of each lane kind are held, and how many of those are slow where that matters."""
-        held: Counter[str] = Counter()
-        slow: Counter[str] = Counter()
-        for lease in self._promised.values():
-            held[lease.lane_kind] += lease.places
+    def _slow(self, now: datetime) -> Iterator[Job]:
+        """Give the jobs that are slow where that matters."""
         for job, since in self._held.values():
-            kind = job.lane_kind
-            held[kind] += 1
-            if kind in self._patience and _slow(since, now):
-                slow[kind] += 1
-        return held, slow
-
-
-def _slow(since: datetime, now: datetime) -> bool:
-    return now - since >= SLOW
+            if now - since < SLOW:
+                return
+            if job.lane_kind in self._patience:
+                yield job

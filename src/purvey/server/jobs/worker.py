@@ -41,8 +41,9 @@ STOP_WITHIN = 35.0
 """Seconds that `stop` lets what runs finish: longer than the longest run."""
 FULL_WAIT = 0.1
 """Seconds after which a worker looks again whose slots are taken by jobs that may turn out to be slow (see `slots`)."""
-MOMENT = 0.005
-"""Seconds that a crowded worker gives those that run, of this machine: they order nothing, so they are no matter of the clock."""
+MOMENT, MOMENTS = 0.005, 4
+"""Seconds, and how often at most, that a crowded worker gives those that run to end, of this machine: they order nothing, so they
+are no matter of the clock."""
 LONGEST_PAUSE = 10.0
 """Seconds between two tries while the database is away; the first ones come sooner."""
 
@@ -175,8 +176,8 @@ class Worker:
             until=now + LEASE,
         )
         self._start(jobs)
-        if jobs and self._held.crowded(now):
-            await asyncio.sleep(MOMENT)
+        if jobs:
+            await self._let_some_end()
         return 0 if jobs else min(longest, await self._until_due(list(wants), without))
 
     async def _rescue(self) -> None:
@@ -186,6 +187,12 @@ class Worker:
         self._rescue_at = now + timedelta(seconds=POLL_EVERY)
         if rescued := await store.rescue(self._tools.database, now):
             log.warning("jobs.rescued", jobs=rescued)
+
+    async def _let_some_end(self) -> None:
+        for _ in range(MOMENTS):
+            if self._stopping.is_set() or not self._held.crowded(self._tools.clock.now()):
+                return
+            await asyncio.sleep(MOMENT)
 
     async def _until_due(self, lane_kinds: Sequence[str], without: Sequence[str]) -> float:
         due_at = await store.next_due(self._tools.database, lane_kinds, without)

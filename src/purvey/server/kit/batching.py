@@ -19,6 +19,7 @@ class Batcher(Generic[C, R]):
 
     Two commands with the same `key` are never under way together, so that `run` may assume that each touches its own rows. A batch
     has at most `largest` commands; `at_once` of them may be under way, so that one is made ready while another is being written.
+    A batch that would follow another at once waits `moment` seconds (0) for more to join it; one after a pause waits for nothing.
     """
 
     def __init__(
@@ -28,11 +29,13 @@ class Batcher(Generic[C, R]):
         *,
         largest: int = 64,
         at_once: int = 1,
+        moment: float = 0.0,
     ) -> None:
         self._run = run
         self._key = key
         self._largest = largest
         self._at_once = at_once
+        self._moment = moment
         self._waiting: list[tuple[C, asyncio.Future[R]]] = []
         self._under_way: set[Hashable] = set()
         self._drains: set[asyncio.Task[None]] = set()
@@ -55,6 +58,8 @@ class Batcher(Generic[C, R]):
                     await self._write(batch)
                 finally:
                     self._under_way -= keys
+                if self._moment:
+                    await asyncio.sleep(self._moment)
         finally:
             # In the very step that saw nothing to take: who is woken by this batch and submits again must start a new drain.
             self._drains.discard(cast("asyncio.Task[None]", asyncio.current_task()))

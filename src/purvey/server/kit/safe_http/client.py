@@ -128,13 +128,10 @@ class SafeHttp:
         host = trip.target.host
         found = [host] if trip.target.literal else await self._look_up(host)
         trip.enter("connect")
-        for address in found:
-            what = refusal(address, allow_private=self._allow_private)
-            if what is not None:
-                raise Stopped(
-                    "address", f"{host} leads to {address}, which is {what}; all its addresses must be public."
-                )
-        trip.vetted = tuple(dict.fromkeys(plain(address) for address in found))
+        complaint = _complaint(tuple(found), allow_private=self._allow_private)
+        if complaint is not None:
+            raise Stopped("address", f"{host} leads to {complaint}; all its addresses must be public.")
+        trip.vetted = _plain(tuple(found))
         if not trip.vetted:
             raise Stopped("dns", f"The name {host} has no address.")
 
@@ -208,6 +205,22 @@ def _sentence(error: Exception) -> str:
             return f"The connection broke: {words(error)}."
         case _:
             return f"The exchange failed: {str(error) or type(error).__name__}."
+
+
+@lru_cache(maxsize=4096)
+def _complaint(addresses: tuple[str, ...], *, allow_private: bool) -> str | None:
+    """Say which of a name's addresses is refused and why, or None: the judgement of these addresses never changes."""
+    for address in addresses:
+        what = refusal(address, allow_private=allow_private)
+        if what is not None:
+            return f"{address}, which is {what}"
+    return None
+
+
+@lru_cache(maxsize=4096)
+def _plain(addresses: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the addresses in their one spelling, each once."""
+    return tuple(dict.fromkeys(map(plain, addresses)))
 
 
 def _sober(reason: str) -> str:

@@ -84,6 +84,11 @@ class GuardedHandler(ResponseHandler):
             super().data_received(part)
             self._bound_framing(len(part))
 
+    def resume_reading(self, resume_parser: bool = True) -> None:  # noqa: FBT001, FBT002  # aiohttp's signature
+        """Go on reading, if it was paused: aiohttp asks for it after each read and at each end."""
+        if self._reading_paused or self._buffer_paused:
+            super().resume_reading(resume_parser)
+
     def feed_data(self, data: tuple[RawResponseMessage, StreamReader], size: int = 0) -> None:
         """Take a parsed message: an interim answer is counted, anything else is the answer."""
         if self.interim > MAX_INTERIM_ANSWERS:
