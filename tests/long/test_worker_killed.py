@@ -12,7 +12,7 @@ from purvey.server.kit.database import Database
 from running import PURVEY, SECRET_KEY, process, until
 from telling import append, receiving, set_callback, statuses
 
-EVENTS = 3000
+EVENTS = 9000
 LISTINGS = 4
 
 
@@ -45,7 +45,7 @@ async def test_a_worker_killed_under_load_loses_nothing_and_repeats_only_what_it
 
             await until(over, "all is delivered")
     assert set((await statuses(database)).values()) == {"delivered"}
-    assert await database.value("SELECT count(*) FROM jobs") == 0
+    assert await database.value("SELECT count(*) FROM jobs WHERE lane_id LIKE 'webhook:%'") == 0
     last: datetime = await database.value("SELECT max(finished_at) FROM deliveries")
     assert last - killed_at < LEASE + timedelta(seconds=30)
     came: Counter[str] = Counter()
