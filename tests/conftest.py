@@ -9,6 +9,7 @@ import contextlib
 import os
 import secrets
 import shutil
+import signal
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -42,6 +43,8 @@ def database_url(name: str) -> str:
 def pytest_configure(config: pytest.Config) -> None:
     """Start the cluster once, before any worker; workers find it through the environment."""
     log.configure("pretty")
+    # A shell's background jobs ignore Ctrl-C, and so would all that tests start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if hasattr(config, "workerinput") or config.option.collectonly:
         return
     os.environ[CLUSTER_URL] = os.environ.get(GIVEN_URL) or _start_cluster()

@@ -29,7 +29,7 @@ class Slots:
         self._slots = dict(slots)
         self._patience = dict(patience or {})
         self._held: dict[tuple[str, UUID], tuple[Job, datetime]] = {}  # the oldest first
-        self._numbers: Counter[str] = Counter()
+        self._numbers: Counter[str] = Counter()  # held and promised
         self._promised: dict[UUID, Lease] = {}
 
     def __len__(self) -> int:
@@ -54,10 +54,12 @@ class Slots:
     def promise(self, lease: Lease) -> None:
         """Keep the places of a lease free, until it is redeemed."""
         self._promised[lease.token] = lease
+        self._numbers[lease.lane_kind] += lease.places
 
     def redeem(self, lease: Lease) -> None:
         """Keep them no longer: what was queued with it is held by now."""
         del self._promised[lease.token]
+        self._numbers[lease.lane_kind] -= lease.places
 
     def free(self, now: datetime) -> dict[str, int]:
         """Return how many jobs may be taken, for each lane kind of which any may."""

@@ -72,9 +72,11 @@ class Stripes:
         self._client  # noqa: B018  # made by being looked at
 
     async def close(self) -> None:
-        """Close the connections, if there are any."""
-        if "_http" in vars(self):
-            await self._http.close_async()  # type: ignore[no-untyped-call]  # it is not annotated
+        """Close the connections, if there are any; whoever asks again opens others."""
+        vars(self).pop("_client", None)
+        http: stripe.AIOHTTPClient | None = vars(self).pop("_http", None)
+        if http:
+            await http.close_async()  # type: ignore[no-untyped-call]  # it is not annotated
 
     async def open_session(self, merchant: Merchant, params: Mapping[str, Any], key: str) -> Session:
         """Open a Checkout Session, once for each `key`; raises StripeRefusedError, Conflict, Unavailable."""
