@@ -177,6 +177,7 @@ class StripeTill:
 
     async def disputed(self, reference: str, status: DisputeStatus, after: int, name: str) -> Told:
         books = self.stripe.books
+        self.shop.clock.advance(seconds=1)  # what Stripe says of a dispute counts as of when it was asked
         known, newest = self._disputes.get(name, ("", -1))
         if not known:
             event = self._quietly(lambda: books.dispute(reference, status, "fraudulent"))

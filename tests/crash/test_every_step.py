@@ -18,7 +18,7 @@ from crash.telling import kill_at, steps_of
 from purvey.server.kit.database import Database
 from thorough import is_thorough, some
 
-SHARE = 8
+SHARE = 12
 """Of the steps of an act, one in so many is died at, unless the tests are to be thorough."""
 
 

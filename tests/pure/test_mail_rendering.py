@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from purvey.server.kit import money
@@ -191,6 +191,7 @@ def test_the_promise_of_the_grant_is_told_where_it_is_known() -> None:
         assert "up to" not in part(made(message()), kind)
 
 
+@settings(max_examples=25)  # each renders every mail
 @given(st.text(max_size=300), st.text(max_size=300))
 def test_no_name_can_add_a_header_or_break_one(listing_name: str, seller_name: str) -> None:
     for template in Template:
@@ -225,6 +226,7 @@ def about_endpoint(**facts: Any) -> EmailMessage:
     return received(render(about, None, SENDER, NOW))
 
 
+@settings(max_examples=40)
 @given(st.text(max_size=300), st.text(max_size=300))
 def test_nothing_that_an_endpoint_is_called_or_says_can_break_a_mail_about_it(name: str, error: str) -> None:
     for stage in ("failing", "still_failing", "disabled"):

@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from markupsafe import Markup
 
@@ -238,6 +238,7 @@ each_page = pytest.mark.parametrize("html", [pytest.param(html, id=name) for nam
 SKELETONS = {name: skeleton(html) for name, html in all_pages("az")}
 
 
+@settings(max_examples=40)  # each renders every page
 @given(snippets)
 def test_text_never_becomes_an_element_or_an_attribute_on_any_page(text: str) -> None:
     for name, html in all_pages(text):

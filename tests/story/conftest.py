@@ -6,9 +6,12 @@ import pytest
 
 from calling import SellersServer, sellers_server
 from fakes import FakeClock
+from makers import make_tools
 from market import Market, open_market, running_shop
 from purvey.server.kit.database import Database
+from purvey.server.kit.tools import Tools
 from served import Shop
+from stripe_standin.server import Stripe
 
 
 @pytest.fixture
@@ -25,9 +28,20 @@ async def shop(database: Database, clock: FakeClock) -> AsyncIterator[Shop]:
 
 
 @pytest.fixture
-async def market(database: Database, clock: FakeClock) -> AsyncIterator[Market]:
+def tools(database: Database, clock: FakeClock) -> Tools:
+    """What a server works with, without a server."""
+    return make_tools(database, clock)
+
+
+@pytest.fixture
+def stripe() -> None:
+    """No Stripe of the test's own: `PURVEY_PAYMENTS` decides. Modules about Stripe have one in its place."""
+
+
+@pytest.fixture
+async def market(database: Database, clock: FakeClock, stripe: Stripe | None) -> AsyncIterator[Market]:
     """A running server with its worker, a receiver of webhooks and a mail server."""
-    async with open_market(database, clock) as opened:
+    async with open_market(database, clock, stripe) as opened:
         yield opened
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from market import Bought, Market, expect
 from purvey.server.payments.model import DisputeStatus
+from running import until
 
 DISPUTED = "4000 0000 0000 0259"
 DUE = {"sandbox": "2026-04-24T10:23:05Z", "stripe": "2026-04-24T10:23:00Z"}
@@ -113,7 +114,11 @@ async def test_a_dispute_that_is_heard_of_before_its_payment_waits_for_it(market
     payment = market.till.paid(checkout)
     for notice in (await market.till.disputed(payment.reference, "needs_response", 0, "dp_1"), payment):
         expect(await market.till.send(notice), 200)
-    market.later(seconds=6)
+
+    async def settled() -> bool:
+        market.later(seconds=1)
+        return await outcomes(market) == {"handled"}
+
+    await until(settled, "both have been acted on")
     subjects = [str((await market.outside.next_letter())["Subject"]) for _ in range(2)]
     assert sorted(subjects) == ["A payment is disputed: Kit", "Your order: Kit"]
-    assert await outcomes(market) == {"handled"}

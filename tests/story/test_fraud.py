@@ -6,9 +6,8 @@ from typing import Any
 import pytest
 
 from fakes import FakeClock
-from market import Bought, Market, expect, open_market
+from market import Bought, Market, expect
 from purvey.client import AsyncPurvey
-from purvey.server.kit.database import Database
 from running import until
 from stripe_standin.server import Stripe, open_stripe
 
@@ -17,13 +16,6 @@ from stripe_standin.server import Stripe, open_stripe
 async def stripe(clock: FakeClock) -> AsyncIterator[Stripe]:
     """A Stripe whose notices wait until they are sent."""
     async with open_stripe(lambda: int(clock.now().timestamp())) as opened:
-        yield opened
-
-
-@pytest.fixture
-async def market(database: Database, clock: FakeClock, stripe: Stripe) -> AsyncIterator[Market]:
-    """A market that takes payments by Stripe, and holds what may be fraud."""
-    async with open_market(database, clock, stripe) as opened:
         yield opened
 
 

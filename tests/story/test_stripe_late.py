@@ -7,8 +7,7 @@ import pytest
 import stripe as package
 
 from fakes import FakeClock
-from market import Bought, Market, expect, open_market
-from purvey.server.kit.database import Database
+from market import Bought, Market, expect
 from purvey.server.payments.stripe import merchants
 from purvey.server.payments.stripe.rules import DISPUTES
 from running import until
@@ -20,13 +19,6 @@ from stripe_standin.server import SECRET_KEY as STRIPE_KEY
 async def stripe(clock: FakeClock) -> AsyncIterator[Stripe]:
     """A Stripe whose notices wait until they are sent."""
     async with open_stripe(lambda: int(clock.now().timestamp())) as opened:
-        yield opened
-
-
-@pytest.fixture
-async def market(database: Database, clock: FakeClock, stripe: Stripe) -> AsyncIterator[Market]:
-    """A market that takes payments by Stripe."""
-    async with open_market(database, clock, stripe) as opened:
         yield opened
 
 

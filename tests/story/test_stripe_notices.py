@@ -26,13 +26,6 @@ async def stripe(clock: FakeClock) -> AsyncIterator[Stripe]:
         yield opened
 
 
-@pytest.fixture
-async def market(database: Database, clock: FakeClock, stripe: Stripe) -> AsyncIterator[Market]:
-    """A market that takes payments by Stripe."""
-    async with open_market(database, clock, stripe) as opened:
-        yield opened
-
-
 async def outcome(market: Market, notice: str) -> tuple[str, str | None]:
     """Return what became of a notice, and why, once it is settled."""
     sql = "SELECT outcome, reason FROM notices WHERE id = $1 AND outcome IS NOT NULL"

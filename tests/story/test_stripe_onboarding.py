@@ -45,13 +45,6 @@ async def stripe(clock: FakeClock) -> AsyncIterator[Stripe]:
         yield opened
 
 
-@pytest.fixture
-async def market(database: Database, clock: FakeClock, stripe: Stripe) -> AsyncIterator[Market]:
-    """A market that takes payments by Stripe."""
-    async with open_market(database, clock, stripe) as opened:
-        yield opened
-
-
 def rights(*of: Right) -> set[str]:
     """Return what these rights open at the stand-in."""
     return {PATHS[str(right)] for right in of} | (

@@ -13,7 +13,6 @@ import pytest
 from aiohttp import web
 
 from fakes import START, FakeClock
-from makers import make_tools
 from purvey.server.accounts import actions as accounts
 from purvey.server.jobs.wake import Wake
 from purvey.server.jobs.worker import Worker
@@ -28,16 +27,6 @@ from served import reserved_port, served
 from telling import SECRET, Received, Receiver, append, attempts, deliveries, receiving, set_callback, statuses
 
 SLOTS = {"webhook": 64}
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
-def tools(database: Database, clock: FakeClock) -> Tools:
-    return make_tools(database, clock)
 
 
 @pytest.fixture

@@ -14,8 +14,6 @@ import pytest
 from aiohttp import web
 
 from fakes import START, FakeClock
-from makers import make_tools
-from purvey.server.kit.database import Database
 from purvey.server.kit.safe_http import SafeHttp
 from purvey.server.kit.tools import Tools
 from purvey.server.webhooks.rules import SCHEDULE
@@ -102,16 +100,6 @@ class Nowhere:
 
     async def lookup(self, host: str) -> list[str]:
         raise OSError(-2, f"{host} is not known")
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
-def tools(database: Database, clock: FakeClock) -> Tools:
-    return make_tools(database, clock)
 
 
 @pytest.fixture
