@@ -35,20 +35,29 @@ AT_ONCE = 50
 
 @dataclass
 class Storm:
-    """Notices on their way to a server. `taken` has the milliseconds of each answer that thanked for one, by its id."""
+    """Notices on their way to a server. `taken` has the milliseconds of each answer that thanked for one, by its id.
+
+    `half` is set when half are taken, `away` by whoever has killed the database.
+    """
 
     server: Serve
     stripe: Stripe
     taken: dict[str, float] = field(default_factory=dict)
     refused: list[str] = field(default_factory=list)
     half: asyncio.Event = field(default_factory=asyncio.Event)
+    away: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def blow(self, events: list[Object], seconds: float) -> float:
-        """Send all events evenly within some seconds, each until it is taken; return how long it took in all."""
+        """Send all events evenly within some seconds, each until it is taken; return how long it took in all.
+
+        The last quarter comes when the database has been killed, however quick the server is.
+        """
         began = asyncio.get_running_loop().time()
         async with asyncio.TaskGroup() as group:
             for number, event in enumerate(events):
                 await passed(began + seconds * number / len(events) - asyncio.get_running_loop().time())
+                if number == len(events) * 3 // 4:
+                    await self.away.wait()
                 group.create_task(self._insist(event, len(events) // 2))
         return asyncio.get_running_loop().time() - began
 
@@ -107,9 +116,10 @@ async def sold(server: Serve, stripe: Stripe, key: str, number: int) -> list[Obj
     return stripe.events
 
 
-async def restart(data: Path) -> str:
+async def restart(data: Path, away: asyncio.Event) -> str:
     """Kill the database as hard as can be, leave it dead for a moment, and start it again; return its URL."""
     os.kill(postmaster(data), signal.SIGKILL)
+    away.set()
     await passed(AWAY)
     return await asyncio.to_thread(EmbeddedPostgres(data).start)
 
@@ -140,7 +150,7 @@ async def test_a_storm_of_notices_loses_none_while_the_database_is_killed(scale:
 
                 async def kill() -> str:
                     await storm.half.wait()
-                    return await restart(data)
+                    return await restart(data, storm.away)
 
                 killing = asyncio.create_task(kill())
                 assert all([await storm.send(event) for event in events[:CALM]])
