@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from purvey.agent.answers import Answers
+from purvey.agent.ending import end
 from purvey.callbacks import DynamicOrder, verify
 from purvey.webhooks import SignatureError
 
@@ -88,12 +89,7 @@ class Dynamic:
 
     async def stop(self, within: float) -> None:
         """Let what is under way end for so many seconds. What does not is called for again, by the server."""
-        tasks = list(self._under_way.values())
-        if tasks:
-            await asyncio.wait(tasks, timeout=within)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end(list(self._under_way.values()), within)
         self._answers.close()
 
     async def _answer(self, order: DynamicOrder, handler: DynamicHandler) -> Reply:

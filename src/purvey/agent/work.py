@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from purvey.agent.ending import end
 from purvey.agent.goods import Good, Goods, listed, prepared
 from purvey.agent.ledger import Ledger
 from purvey.client.clients import AsyncPurvey
@@ -76,12 +77,7 @@ class Work:
         self._stopping = True
         for task in self._pausing:
             task.cancel()
-        tasks = list(self._under_way.values())
-        if tasks:
-            await asyncio.wait(tasks, timeout=within)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end(list(self._under_way.values()), within)
 
     async def _do(self, event: Event, handlers: Sequence[Handler]) -> None:
         failures = 0

@@ -124,20 +124,6 @@ async def openings(database: Database, order: Order) -> list[Opening]:
     return [Opening(**row) for row in rows]
 
 
-async def queue_forgetting(database: Database, now: datetime) -> None:
-    """Queue the job that deletes old visits, unless it is there."""
-    await database.write(
-        """
-        SELECT lane_ensure($1, $1, NULL, 'who opened what', 1, $3),
-               jobs_push(ARRAY[($2, $1, $2, NULL, $2, $3)::job_new], $3)
-        """,
-        LANE,
-        FORGET,
-        now,
-        again=True,
-    )
-
-
 async def forget(database: Database, before: datetime, most: int) -> int:
     """Delete up to `most` visits from before an instant, the oldest first; return how many there were."""
     rows = await database.write(

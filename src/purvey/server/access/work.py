@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from purvey.server.access import store
+from purvey.server.jobs import returning
 from purvey.server.jobs.model import Job, Outcome, RetryAt
 from purvey.server.kit.tools import Tools
 
@@ -17,7 +18,7 @@ BATCHES = 100
 
 async def begin_forgetting(tools: Tools) -> None:
     """Queue the job, unless it is there."""
-    await store.queue_forgetting(tools.database, tools.clock.now())
+    await returning.ensure(tools.database, store.LANE, store.FORGET, "who opened what", tools.clock.now())
 
 
 class Forget:

@@ -108,20 +108,6 @@ async def expired(database: Database, account_id: str) -> Record | None:
     )
 
 
-async def queue_expiry(database: Database, now: datetime) -> None:
-    """Queue the job that lets old events go, unless it is there."""
-    await database.write(
-        """
-        SELECT lane_ensure($1, $1, NULL, 'the log of events', 1, $3),
-               jobs_push(ARRAY[($2, $1, $2, NULL, $2, $3)::job_new], $3)
-        """,
-        LANE,
-        EXPIRE,
-        now,
-        again=True,
-    )
-
-
 async def accounts_after(database: Database, last: str) -> list[str]:
     """Return the accounts that have events or had some, a thousand of them at most, those that follow `last`."""
     rows = await database.rows(

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from purvey.server.events import store
+from purvey.server.jobs import returning
 from purvey.server.jobs.model import Done, Job, Outcome, RetryAt
 from purvey.server.kit.tools import Tools
 
@@ -25,7 +26,7 @@ BATCHES = 200
 async def begin_expiring(tools: Tools, retention_days: int | None) -> None:
     """Queue the job, unless it is there or nothing is to be let go."""
     if retention_days is not None:
-        await store.queue_expiry(tools.database, tools.clock.now())
+        await returning.ensure(tools.database, store.LANE, store.EXPIRE, "the log of events", tools.clock.now())
 
 
 class Expire:

@@ -1,8 +1,6 @@
 """Where evidence is read: as JSON, and as a page to print or to send on."""
 
-from typing import Any
-
-from litestar import MediaType, Request, Response, get
+from litestar import MediaType, Response, get
 from litestar.params import FromPath
 
 from purvey.server.accounts.api import for_sellers
@@ -34,14 +32,12 @@ async def read_evidence(order_id: FromPath[str], account: Given[Account], tools:
     responses=problems(_404="This account has no such order."),
 )
 async def show_evidence(
-    request: Request[Any, Any, Any],
     order_id: FromPath[str],
     account: Given[Account],
     tools: Given[Tools],
     shop: Given[Shop],
 ) -> Response[str]:
     """Return the same as a page."""
-    del request
     found = await actions.gather(tools, account.id, order_id)
     return page(
         pages.evidence(

@@ -6,12 +6,14 @@ from typing import Literal
 
 import msgspec
 
+from purvey.server.access.model import What
+
 
 class Opened(msgspec.Struct, frozen=True):
     """The order was bought, looked at or opened. `address` is known where it was kept, once for each hour and thing."""
 
     at: datetime
-    what: Literal["checkout", "return", "page", "file", "part", "url", "download"]
+    what: What
     deliverable_id: str | None
     address: str | None
     agent: str | None

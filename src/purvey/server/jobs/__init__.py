@@ -7,5 +7,5 @@ the results; a worker that dies loses its leases after 45 seconds and the jobs a
 Offers: the SQL functions `jobs_push`, `jobs_finish`, `jobs_move`, `jobs_withdraw` and `lane_ensure`, to be called in the
 caller's own transaction; `model` (Job, the outcomes, and Kind, which a room implements for each of its kinds of work);
 `wake.Wake`, which actions poke after a commit; `worker.Worker`, which `app.py` starts; `recording.insist`, for kinds that
-record their results themselves.
+record their results themselves; `returning.ensure`, for jobs that come back for ever.
 """

@@ -10,16 +10,15 @@ from copy import copy
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
-from litestar import Request, Router
+from litestar import Router
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import Guard
 
 from purvey.server.kit.web.parameters import GIVEN
+from purvey.server.kit.web.signatures import AnyRequest, in_place_of, parameter
 
-AnyRequest = Request[Any, Any, Any]
 FromRequest = Callable[[AnyRequest], Any]
 """Finds in a request what a handler takes."""
-_KEYWORD = inspect.Parameter.KEYWORD_ONLY
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +51,9 @@ def _with(handler: HTTPRouteHandler, given: Mapping[str, Any], asks: Mapping[str
         return handler
     objects = {name: given[name] for name in taken & given.keys()}
     found = {name: asks[name] for name in taken - given.keys()}
-    return copy(handler)(_described(_call(handler.fn, objects, found), handler.fn, taken, asked=bool(found)))
+    left = _left(handler.fn, taken, asked=bool(found))
+    answer = inspect.signature(handler.fn).return_annotation
+    return copy(handler)(in_place_of(handler.fn, _call(handler.fn, objects, found), left, answer))
 
 
 def _call(
@@ -77,17 +78,8 @@ def _call(
     return call_found
 
 
-def _described(
-    call: Callable[..., Awaitable[Any]], function: Callable[..., Any], taken: set[str], *, asked: bool
-) -> Callable[..., Awaitable[Any]]:
-    """Give `call` the name and the words of `function`, and the parameters that are left to the framework."""
-    signature = inspect.signature(function)
-    left = [one.replace(kind=_KEYWORD) for name, one in signature.parameters.items() if name not in taken]
-    if asked and "request" not in signature.parameters:
-        left.append(inspect.Parameter("request", _KEYWORD, annotation=AnyRequest))
-    answer = signature.return_annotation
-    call.__signature__ = signature.replace(parameters=left)  # type: ignore[attr-defined]  # read by inspect
-    call.__annotations__ = {one.name: one.annotation for one in left} | {"return": answer}
-    for name in ("__name__", "__qualname__", "__module__", "__doc__"):
-        setattr(call, name, getattr(function, name))
-    return call
+def _left(function: Callable[..., Any], taken: set[str], *, asked: bool) -> list[inspect.Parameter]:
+    """Return the parameters that are left to the framework."""
+    parameters = inspect.signature(function).parameters
+    left = [one for name, one in parameters.items() if name not in taken]
+    return [*left, parameter("request", AnyRequest)] if asked and "request" not in parameters else left

@@ -14,7 +14,6 @@ from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Generic, TypeVar, cast, get_args, get_origin
 
 import msgspec
-from litestar import Request
 from litestar.params import HeaderParameter
 
 from purvey.server.kit.database import UNDONE
@@ -23,8 +22,8 @@ from purvey.server.kit.idempotency import LONGEST, Claim, Idempotency
 from purvey.server.kit.problem import Unavailable
 from purvey.server.kit.tools import Tools
 from purvey.server.kit.web.record import add_header, asker
+from purvey.server.kit.web.signatures import AnyRequest, in_place_of, parameter
 
-AnyRequest = Request[Any, Any, Any]
 Handler = TypeVar("Handler", bound=Callable[..., Awaitable[Any]])
 Whose = Callable[..., Awaitable[str]]
 """Returns the account in whose name a public request is made, given the handler's `tools` and `data`."""
@@ -38,7 +37,6 @@ RUNS = 3
 """How often a transaction that PostgreSQL undid (a deadlock) is run."""
 HIDDEN = frozenset({"claim", "body"})
 """Parameters of a handler that are given by `once`, not by the framework."""
-_KEYWORD = inspect.Parameter.KEYWORD_ONLY
 
 _Key = Annotated[
     str | None,
@@ -169,21 +167,11 @@ def _as_sent(body: bytes) -> msgspec.Raw | None:
 
 
 def _described(run: Callable[..., Awaitable[Any]], handler: Handler) -> Handler:
-    """Give `run` the name, the words and the parameters of `handler`, and the header."""
+    """Let `run` stand in the handler's place, with the header beside its parameters."""
     signature = inspect.signature(handler)
     kept = [one for name, one in signature.parameters.items() if name not in HIDDEN]
-    added = [
-        inspect.Parameter("request", _KEYWORD, annotation=AnyRequest),
-        inspect.Parameter("idempotency_key", _KEYWORD, annotation=_Key, default=None),
-    ]
-    parameters = [one.replace(kind=_KEYWORD) for one in (*kept, *added)]
-    answer = _answer_of(signature.return_annotation)
-    described = cast("Any", run)
-    described.__signature__ = inspect.Signature(parameters, return_annotation=answer)
-    described.__annotations__ = {one.name: one.annotation for one in parameters} | {"return": answer}
-    for name in ("__name__", "__qualname__", "__module__", "__doc__"):
-        setattr(described, name, getattr(handler, name))
-    return cast("Handler", described)
+    added = [parameter("request", AnyRequest), parameter("idempotency_key", _Key, default=None)]
+    return cast("Handler", in_place_of(handler, run, [*kept, *added], _answer_of(signature.return_annotation)))
 
 
 def _answer_of(annotation: Any) -> Any:
